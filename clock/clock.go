@@ -231,7 +231,7 @@ func (c Clock) Intervals() int {
 // slice is the clock's own.
 func (c Clock) Entry(o Origin) (base uint64, above []Interval) {
 	if i, ok := c.find(o); ok {
-		return c.entries[i].base, c.entries[i].above
+		return c.entries[i].base, slices.Clip(c.entries[i].above)
 	}
 	return 0, nil
 }

@@ -73,12 +73,10 @@ func Decode(b []byte) (c Clock, rest []byte, err error) {
 		end := e.base
 		for range n {
 			gap, size := d.uvarint(), d.uvarint()
-			// Checked one by one: each sum stays below 2^64.
-			if gap > MaxCounter || end+2+gap > MaxCounter || size > MaxCounter-(end+2+gap) {
+			// Compared by what is left, because the sums could pass 2^64.
+			if end > MaxCounter-2 || gap > MaxCounter-2-end || size > MaxCounter-2-end-gap {
 				d.fail("counter out of range")
-			}
-			if d.err != nil {
-				return Clock{}, nil, d.err
+				break
 			}
 			lo := end + 2 + gap
 			end = lo + size

@@ -59,10 +59,10 @@ type HLC struct {
 // while the process was down cannot make new writes look old.
 func NewHLC(bound Stamp) *HLC { return &HLC{last: bound} }
 
-// Next issues the stamp of a local write. It is greater than after, the greatest
-// stamp that the write supersedes, and greater than whatever the HLC issued or
-// adopted before. If after is further than MaxSkew ahead of now, only the returned
-// stamp lies beyond it: one key is poisoned, the HLC goes on from its own time.
+// Next issues the stamp of a local write. It is greater than Last and greater than
+// after, the greatest stamp that the write supersedes. It becomes Last, except when
+// after is further than MaxSkew ahead of now: then only the returned stamp lies
+// beyond it, so that one key is poisoned while the HLC goes on from its own time.
 func (h *HLC) Next(now time.Time, after Stamp) Stamp {
 	h.mu.Lock()
 	defer h.mu.Unlock()
