@@ -117,13 +117,18 @@ func misuses(src *ast.File) []string {
 	ast.Inspect(src, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "Has" && len(n.Args) == 1 {
-				if arg, ok := n.Args[0].(*ast.SelectorExpr); ok {
-					allowed[arg] = true
-				}
+			f, ok := n.Fun.(*ast.SelectorExpr)
+			if !ok || len(n.Args) != 1 {
+				break
+			}
+			switch arg, isName := n.Args[0].(*ast.SelectorExpr); {
+			case f.Sel.Name == "Has" && isName:
+				allowed[arg] = true
+			case f.Sel.Name == "Set" && isIdent(f.X, name):
+				bad = append(bad, "Set by conversion")
 			}
 		case *ast.SelectorExpr:
-			if pkg, ok := n.X.(*ast.Ident); ok && pkg.Name == name && n.Sel.Name != "Set" && !allowed[n] {
+			if isIdent(n.X, name) && n.Sel.Name != "Set" && !allowed[n] {
 				bad = append(bad, n.Sel.Name)
 			}
 		}
@@ -132,14 +137,20 @@ func misuses(src *ast.File) []string {
 	return bad
 }
 
+func isIdent(e ast.Expr, name string) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == name
+}
+
 func TestMisuses(t *testing.T) {
 	for body, want := range map[string]string{
 		`import "github.com/memd/memd/internal/mutant"; type c struct{ m mutant.Set }; func f(x c) bool { return x.m.Has(mutant.NoAbsorb) }`:  "",
 		`import "github.com/memd/memd/internal/mutant"; var s = mutant.NoAbsorb`:                                                              "NoAbsorb",
 		`import "github.com/memd/memd/internal/mutant"; func f(s mutant.Set) bool { s |= mutant.NoAbsorb; return s.Has(mutant.HoleCovered) }`: "NoAbsorb",
-		`import m "github.com/memd/memd/internal/mutant"; var all = m.All()`:                                                                   "All",
-		`import . "github.com/memd/memd/internal/mutant"`:                                                                                      "* by a dot import",
-		`import "example.org/mutant"; var s = mutant.NoAbsorb`:                                                                                 "",
+		`import m "github.com/memd/memd/internal/mutant"; var all = m.All()`:                                                                  "All",
+		`import "github.com/memd/memd/internal/mutant"; var s = mutant.Set(3)`:                                                                "Set by conversion",
+		`import . "github.com/memd/memd/internal/mutant"`:                                                                                     "* by a dot import",
+		`import "example.org/mutant"; var s = mutant.NoAbsorb`:                                                                                "",
 	} {
 		src, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x; "+body, parser.SkipObjectResolution)
 		if err != nil {
