@@ -1,0 +1,208 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// ClientConfig of a Client. The zero value is usable.
+type ClientConfig struct {
+	// Dial opens a connection to host:port of a peer; nil = TCP. Tests put an in-memory
+	// network here.
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	TLS    *tls.Config // nil = plain HTTP
+	APIKey string      // sent as X-Api-Key if not empty
+
+	DialTimeout   time.Duration // one connection, TLS included; 0 = 2 s
+	HeaderTimeout time.Duration // from the request sent to the header of the answer; 0 = 2 s
+	IdleTimeout   time.Duration // between two pieces of a body; 0 = 5 s
+	PageTimeout   time.Duration // a whole Since or PostPush; 0 = 30 s
+	SendTimeout   time.Duration // writing one frame of a push stream; 0 = 2 s
+	MaxPage       int64         // bytes of a page, decompressed; 0 = MaxPage
+	ConnsPerPeer  int           // of pulls; 0 = 2. A push stream has its own.
+}
+
+func (c ClientConfig) withDefaults() ClientConfig {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&c.DialTimeout, 2*time.Second)
+	set(&c.HeaderTimeout, 2*time.Second)
+	set(&c.IdleTimeout, 5*time.Second)
+	set(&c.PageTimeout, 30*time.Second)
+	set(&c.SendTimeout, 2*time.Second)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.MaxPage <= 0 || c.MaxPage > MaxPage {
+		c.MaxPage = MaxPage
+	}
+	if c.ConnsPerPeer <= 0 {
+		c.ConnsPerPeer = 2
+	}
+	return c
+}
+
+// Client asks peers. It follows no redirect, uses no proxy, keeps no cookie. It is
+// safe for concurrent use.
+type Client struct {
+	self Self
+	cfg  ClientConfig
+	http *http.Transport
+}
+
+// NewClient returns a client that speaks as self. Nothing is dialled yet.
+func NewClient(self Self, cfg ClientConfig) *Client {
+	c := &Client{self: self, cfg: cfg.withDefaults()}
+	c.http = &http.Transport{
+		DialContext:            c.dial,
+		TLSClientConfig:        c.cfg.TLS,
+		TLSHandshakeTimeout:    c.cfg.DialTimeout,
+		DisableCompression:     true, // zstd is ours to handle, gzip is not wanted
+		MaxIdleConnsPerHost:    c.cfg.ConnsPerPeer,
+		MaxConnsPerHost:        c.cfg.ConnsPerPeer,
+		IdleConnTimeout:        10 * time.Minute, // longer than the longest pull interval
+		ResponseHeaderTimeout:  c.cfg.HeaderTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ReadBufferSize:         32 << 10,
+	}
+	return c
+}
+
+// Close closes idle connections. Calls in flight and push streams are not touched.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
+	defer cancel()
+	return c.cfg.Dial(ctx, network, addr)
+}
+
+func (c *Client) url(peer Peer, path, query string) string {
+	scheme := "http://"
+	if c.cfg.TLS != nil {
+		scheme = "https://"
+	}
+	u := scheme + peer.Addr + path
+	if query != "" {
+		u += "?" + query
+	}
+	return u
+}
+
+// request builds a request with everything that a node says of itself.
+func (c *Client) request(ctx context.Context, method, url string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return nil, err
+	}
+	c.self.Hello().Set(req.Header)
+	req.Header.Set(HeaderPeerID, c.self.Name)
+	req.Header.Set(HeaderAgentID, "memd:"+c.self.Name)
+	req.Header.Set("User-Agent", "memd")
+	if c.cfg.APIKey != "" {
+		req.Header.Set(HeaderAPIKey, c.cfg.APIKey)
+	}
+	// Every request of this protocol is idempotent. An empty value is not sent, but lets
+	// the transport repeat a POST on a connection that the peer had closed while idle.
+	req.Header["Idempotency-Key"] = []string{}
+	return req, nil
+}
+
+// checkHello makes sure that the right node of the right cluster answers.
+func (c *Client) checkHello(peer Peer, header http.Header) (Hello, error) {
+	h, err := ParseHello(header)
+	if err != nil {
+		return h, malformed("answer: %v", err)
+	}
+	switch {
+	case h.Proto != Proto:
+		return h, fmt.Errorf("%w: protocol %d", ErrCluster, h.Proto)
+	case h.Cluster != c.self.cluster():
+		return h, fmt.Errorf("%w: cluster %s", ErrCluster, h.Cluster)
+	}
+	return h, checkName(peer, h.Name)
+}
+
+func checkName(peer Peer, name string) error {
+	if peer.Name != "" && peer.Name != name {
+		return fmt.Errorf("%w: %q", ErrWrongPeer, name)
+	}
+	return nil
+}
+
+// statusError makes an error of an answer that is a refusal, reading some of its body.
+func statusError(resp *http.Response) *StatusError {
+	e := &StatusError{
+		Status:     resp.StatusCode,
+		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	var said struct {
+		Error string `json:"error"`
+		Code  string `json:"code"`
+	}
+	if json.Unmarshal(body, &said) == nil {
+		e.Message, e.Code = foreignText(said.Error), foreignText(said.Code)
+	}
+	return e
+}
+
+// foreignText makes text of a peer fit for an error message: short, and in one line.
+func foreignText(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}
+
+// body reads the body of an answer: it counts what comes, and cancels the call when
+// nothing comes for too long. The transport knows no such timeout.
+type body struct {
+	r      io.Reader
+	n      int64
+	idle   time.Duration
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+	ctx    context.Context
+}
+
+var errStalled = errors.New("body stalled")
+
+func newBody(ctx context.Context, cancel context.CancelCauseFunc, r io.Reader, idle time.Duration) *body {
+	b := &body{r: r, idle: idle, cancel: cancel, ctx: ctx}
+	b.timer = time.AfterFunc(idle, func() { cancel(errStalled) })
+	return b
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	b.timer.Reset(b.idle)
+	n, err := b.r.Read(p)
+	b.timer.Stop()
+	b.n += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		if cause := context.Cause(b.ctx); cause != nil {
+			err = cause // "body stalled" says more than "context canceled"
+		}
+	}
+	return n, err
+}
+
+func (b *body) stop() { b.timer.Stop() }
