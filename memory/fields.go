@@ -1,0 +1,138 @@
+package memory
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// known is the set of names that a request about a memory can carry with a meaning of its own. No other name that differs from one of
+// them in case only is taken: it would be kept as an unknown member and the writer would wonder.
+var known = map[string]bool{
+	"id": true, "tier": true, "namespace": true, "title": true, "content": true, "tags": true, "priority": true, "confidence": true,
+	"source": true, "access_count": true, "created_at": true, "updated_at": true, "last_accessed_at": true, "expires_at": true,
+	"metadata": true, "ttl_secs": true, "agent_id": true, "scope": true, "on_conflict": true,
+}
+
+// answers are names that memd itself puts beside a record. They come back in bodies when a client edits what it has read, mean
+// nothing there, and are dropped.
+var answers = map[string]bool{
+	"token": true, "conflicts": true, "ambiguous": true, "score": true, "dot": true, "acks": true, "quorum_acks": true,
+	"idempotency_key": true, "after": true,
+}
+
+// extraField judges a member that the decoder has no use for: a field to keep, or nothing.
+func extraField(name string, value []byte) (f Field, keep bool, err error) {
+	if answers[name] || known[name] {
+		return f, false, nil
+	}
+	if low := strings.ToLower(name); known[low] || answers[low] {
+		return f, false, fieldErrorf("body", "has a key that differs from %s only in case", low)
+	}
+	if depth(value) > MaxDepth {
+		return f, false, fieldErrorf("body", "is nested more than %d levels", MaxDepth)
+	}
+	v, err := canonical(value)
+	return Field{Name: name, Value: v}, err == nil, err
+}
+
+func sortFields(fields []Field) {
+	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func isNull(v []byte) bool { return len(v) == 4 && v[0] == 'n' }
+
+func stringField(name string, v []byte) (string, error) {
+	if v[0] != '"' {
+		return "", fieldErrorf(name, "must be a string")
+	}
+	s, err := unquote(v)
+	if err != nil {
+		return "", jsonError(err)
+	}
+	return s, nil
+}
+
+func optionalString(name string, v []byte) (*string, error) {
+	if isNull(v) {
+		return nil, nil
+	}
+	s, err := stringField(name, v)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+func integerField(name string, v []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil {
+		return 0, fieldErrorf(name, "must be an integer")
+	}
+	return n, nil
+}
+
+func numberField(name string, v []byte) (float64, error) {
+	if c := v[0]; c != '-' && (c < '0' || c > '9') {
+		return 0, fieldErrorf(name, "must be a number")
+	}
+	x, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || math.IsInf(x, 0) {
+		return 0, fieldErrorf(name, "must be a number within range")
+	}
+	return x + 0, nil // -0 becomes 0
+}
+
+func timeField(name string, v []byte) (time.Time, error) {
+	s, err := stringField(name, v)
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, err := ParseTime(s)
+	if err != nil {
+		return time.Time{}, fieldErrorf(name, "%s", err)
+	}
+	return t, nil
+}
+
+func tagsField(v []byte) ([]string, error) {
+	if v[0] != '[' {
+		return nil, fieldErrorf("tags", "must be an array of strings")
+	}
+	tags := []string{}
+	err := eachElement(v, func(item []byte) error {
+		if item[0] != '"' {
+			return fieldErrorf("tags", "must be an array of strings")
+		}
+		if len(tags) == MaxTags {
+			return fieldErrorf("tags", "must have at most %d items", MaxTags)
+		}
+		s, err := unquote(item)
+		tags = append(tags, s)
+		return err
+	})
+	return tags, err
+}
+
+func metadataField(v []byte) (Raw, error) {
+	if v[0] != '{' {
+		return nil, fieldErrorf("metadata", "must be a JSON object")
+	}
+	if depth(v) > MaxDepth {
+		return nil, fieldErrorf("metadata", "must be nested at most %d levels", MaxDepth)
+	}
+	m, err := canonical(v)
+	if err != nil {
+		return nil, err
+	}
+	return m, checkMetadata(m)
+}
+
+func checkMetadata(m Raw) error {
+	if len(m) > MaxMetadata {
+		return fieldErrorf("metadata", "must have at most %d bytes", MaxMetadata)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package memory
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/memd/memd/clock"
+)
+
+// Merged is the outcome of Merge and of Supersede.
+type Merged struct {
+	Record     Record
+	Changed    bool        // the record differs from the local one
+	Dropped    []Version   // local siblings that are superseded now: their bodies may be wanted for revisions
+	Collisions []clock.Dot // dots that both sides hold with different bytes; the local ones were kept (replication.md B1 c)
+}
+
+// Merge joins the local state of a record with one that came from elsewhere (replication.md B4). A sibling stays if both sides have
+// it, or if the side that lacks it has not seen its dot. The local side has seen what its context names and what seen tells (the
+// node's clock, of the scope that holds the key; nil = nothing): the clock may under-claim after a scrub, the context may have been
+// pruned. The remote side has seen what its context names.
+//
+// Without seen it is a join: commutative, associative, idempotent and inflationary on every part of the record, provided a dot names
+// one byte string; HLC plays no part in it. With seen the same holds over states that the protocol can reach. Twins of equal content
+// stay siblings: only the view collapses them.
+//
+// The caller must, in the same commit, add remote.Context to the node's clock (context absorb), and must have un-covered a dot that
+// it holds only in quarantine. Merging records of two keys is a bug of the caller and panics.
+func Merge(local, remote Record, seen func(clock.Dot) bool) Merged {
+	if local.Key == "" {
+		local.Key = remote.Key
+	}
+	if local.Key != remote.Key {
+		panic(fmt.Sprintf("memory: merge of two keys, %q and %q", local.Key, remote.Key))
+	}
+	hasSeen := func(d clock.Dot) bool { return local.Context.Contains(d) || seen != nil && seen(d) }
+	return merge(local, remote, hasSeen)
+}
+
+func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
+	var m Merged
+	l, r := local.Versions, remote.Versions
+	var out []Version
+	for len(l) > 0 || len(r) > 0 {
+		side := 0
+		switch {
+		case len(l) == 0:
+			side = 1
+		case len(r) == 0:
+			side = -1
+		default:
+			side = l[0].Dot.Compare(r[0].Dot)
+		}
+		switch {
+		case side < 0: // only here
+			if remote.Context.Contains(l[0].Dot) || local.Context.Contains(l[0].Dot) {
+				m.Dropped = append(m.Dropped, l[0])
+				m.Changed = true
+			} else {
+				out = append(out, l[0])
+			}
+			l = l[1:]
+		case side > 0: // only there
+			if !hasSeen(r[0].Dot) && !remote.Context.Contains(r[0].Dot) {
+				out = append(out, r[0])
+				m.Changed = true
+			}
+			r = r[1:]
+		default:
+			switch {
+			case remote.Context.Contains(l[0].Dot) || local.Context.Contains(l[0].Dot): // no sound state has this
+				m.Dropped = append(m.Dropped, l[0])
+				m.Changed = true
+			default:
+				if l[0].Sum(local.Key) != r[0].Sum(local.Key) {
+					m.Collisions = append(m.Collisions, l[0].Dot)
+				}
+				out = append(out, l[0])
+			}
+			l, r = l[1:], r[1:]
+		}
+	}
+	m.Record = Record{Key: local.Key, Versions: out, Context: local.Context}
+	if !local.Context.Covers(remote.Context) {
+		m.Record.Context = local.Context.Clone()
+		m.Record.Context.Union(remote.Context)
+		m.Changed = true
+	}
+	m.Record.Lost = joinMarks(local.Lost, remote.Lost, MaxLost)
+	m.Record.Idems = joinMarks(local.Idems, remote.Idems, MaxIdems)
+	m.Record.Ext = joinExt(local.Ext, remote.Ext)
+	m.Changed = m.Changed || !slices.Equal(m.Record.Lost, local.Lost) || !slices.Equal(m.Record.Idems, local.Idems) ||
+		string(m.Record.Ext) != string(local.Ext)
+	return m
+}
