@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -33,14 +34,15 @@ func Merge(local, remote Record, seen func(clock.Dot) bool) Merged {
 	if local.Key != remote.Key {
 		panic(fmt.Sprintf("memory: merge of two keys, %q and %q", local.Key, remote.Key))
 	}
-	hasSeen := func(d clock.Dot) bool { return local.Context.Contains(d) || seen != nil && seen(d) }
-	return merge(local, remote, hasSeen)
+	return merge(local, remote, func(d clock.Dot) bool { return local.Context.Contains(d) || seen != nil && seen(d) })
 }
 
+// merge walks both sorted lists at once. hasSeen is what the local side has seen. A sibling in its own side's context is no sound
+// state; it is dropped, so that the laws hold even then.
 func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 	var m Merged
 	l, r := local.Versions, remote.Versions
-	var out []Version
+	out := make([]Version, 0, max(len(l), len(r)))
 	for len(l) > 0 || len(r) > 0 {
 		side := 0
 		switch {
@@ -51,45 +53,40 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 		default:
 			side = l[0].Dot.Compare(r[0].Dot)
 		}
-		switch {
-		case side < 0: // only here
-			if remote.Context.Contains(l[0].Dot) || local.Context.Contains(l[0].Dot) {
-				m.Dropped = append(m.Dropped, l[0])
-				m.Changed = true
-			} else {
-				out = append(out, l[0])
-			}
-			l = l[1:]
-		case side > 0: // only there
-			if !hasSeen(r[0].Dot) && !remote.Context.Contains(r[0].Dot) {
+		if side > 0 { // only there
+			if d := r[0].Dot; !hasSeen(d) && !remote.Context.Contains(d) {
 				out = append(out, r[0])
 				m.Changed = true
 			}
 			r = r[1:]
+			continue
+		}
+		switch d := l[0].Dot; {
+		case remote.Context.Contains(d) || local.Context.Contains(d):
+			m.Dropped = append(m.Dropped, l[0])
+			m.Changed = true
 		default:
-			switch {
-			case remote.Context.Contains(l[0].Dot) || local.Context.Contains(l[0].Dot): // no sound state has this
-				m.Dropped = append(m.Dropped, l[0])
-				m.Changed = true
-			default:
-				if l[0].Sum(local.Key) != r[0].Sum(local.Key) {
-					m.Collisions = append(m.Collisions, l[0].Dot)
-				}
-				out = append(out, l[0])
+			if side == 0 && l[0].Sum(local.Key) != r[0].Sum(local.Key) {
+				m.Collisions = append(m.Collisions, d)
 			}
-			l, r = l[1:], r[1:]
+			out = append(out, l[0])
+		}
+		l = l[1:]
+		if side == 0 {
+			r = r[1:]
 		}
 	}
-	m.Record = Record{Key: local.Key, Versions: out, Context: local.Context}
+	m.Record = Record{
+		Key: local.Key, Versions: out, Context: local.Context,
+		Lost: joinMarks(local.Lost, remote.Lost, MaxLost), Idems: joinMarks(local.Idems, remote.Idems, MaxIdems),
+		Ext: joinExt(local.Ext, remote.Ext),
+	}
 	if !local.Context.Covers(remote.Context) {
 		m.Record.Context = local.Context.Clone()
 		m.Record.Context.Union(remote.Context)
 		m.Changed = true
 	}
-	m.Record.Lost = joinMarks(local.Lost, remote.Lost, MaxLost)
-	m.Record.Idems = joinMarks(local.Idems, remote.Idems, MaxIdems)
-	m.Record.Ext = joinExt(local.Ext, remote.Ext)
 	m.Changed = m.Changed || !slices.Equal(m.Record.Lost, local.Lost) || !slices.Equal(m.Record.Idems, local.Idems) ||
-		string(m.Record.Ext) != string(local.Ext)
+		!bytes.Equal(m.Record.Ext, local.Ext)
 	return m
 }
