@@ -29,6 +29,7 @@ type ClientConfig struct {
 	SendTimeout   time.Duration // writing one frame of a push stream; 0 = 2 s
 	MaxPage       int64         // bytes of a page, decompressed; 0 = MaxPage
 	ConnsPerPeer  int           // of pulls; 0 = 2. A push stream has its own.
+	Uncompressed  bool          // do not ask for zstd: on a fast network it costs more than it saves
 }
 
 func (c ClientConfig) withDefaults() ClientConfig {
@@ -198,9 +199,7 @@ func (b *body) Read(p []byte) (int, error) {
 	b.timer.Stop()
 	b.n += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
-		if cause := context.Cause(b.ctx); cause != nil {
-			err = cause // "body stalled" says more than "context canceled"
-		}
+		err = cause(b.ctx, err)
 	}
 	return n, err
 }

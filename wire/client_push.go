@@ -33,18 +33,18 @@ func (c *Client) OpenPush(ctx context.Context, peer Peer) (*PushStream, error) {
 func (c *Client) openPush(ctx context.Context, peer Peer) (*PushStream, error) {
 	conn, err := c.dialPush(ctx, peer)
 	if err != nil {
-		return nil, err
+		return nil, cause(ctx, err)
 	}
 	// http.Transport would hand out a body without deadlines, so the handshake is done
 	// here and the connection kept.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	r, err := c.handshake(ctx, conn, peer)
-	if !stop() && err == nil {
-		err = ctx.Err()
+	if !stop() {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, cause(ctx, err)
+		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
 	return &PushStream{stream: newStream(conn, r, c.cfg.SendTimeout)}, nil

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,7 +103,9 @@ func (c *Client) sinceRequest(ctx context.Context, peer Peer, r SinceRequest) (*
 	}
 	req.Header.Set("If-None-Match", r.ETag())
 	req.Header.Set("Accept", MediaFrames)
-	req.Header.Set("Accept-Encoding", "zstd")
+	if !c.cfg.Uncompressed {
+		req.Header.Set("Accept-Encoding", "zstd")
+	}
 	return req, int64(len(query)), nil
 }
 
@@ -133,9 +134,10 @@ func (c *Client) callContext(parent context.Context) (context.Context, context.C
 	return ctx, func(err error) { cancel(err); stop() }
 }
 
-// cause prefers why a context ended to that it did.
+// cause is for errors of the transport: why the call was given up says more than how
+// the transport noticed.
 func cause(ctx context.Context, err error) error {
-	if why := context.Cause(ctx); why != nil && errors.Is(err, ctx.Err()) {
+	if why := context.Cause(ctx); why != nil {
 		return why
 	}
 	return err
@@ -147,4 +149,3 @@ func (p Peer) String() string {
 	}
 	return p.Name
 }
-

@@ -133,7 +133,7 @@ func (f *frameReader) next() error {
 // steps, so that a length alone takes no memory.
 func (f *frameReader) read(dst []byte) ([]byte, error) {
 	if dst == nil {
-		dst = make([]byte, 0, min(f.size, 256<<10))
+		dst = make([]byte, 0, min(f.size, 512<<10))
 		for len(dst) < f.size {
 			if len(dst) == cap(dst) {
 				grown := make([]byte, len(dst), min(f.size, 2*cap(dst)))

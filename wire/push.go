@@ -81,8 +81,8 @@ func AppendBatch(b []byte, p *PushBatch) ([]byte, error) {
 	if len(p.Rows) > MaxPushRows {
 		return b, fmt.Errorf("%w: %d rows in a push", ErrTooLarge, len(p.Rows))
 	}
-	if p.Base > clock.MaxCounter {
-		return b, malformed("base out of range")
+	if max(p.Base, p.Seq) > clock.MaxCounter {
+		return b, malformed("base or number out of range")
 	}
 	var meta []byte
 	meta = appendUint(meta, 1, p.Seq)
