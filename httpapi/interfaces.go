@@ -14,9 +14,9 @@ type WriteOptions struct {
 	// Agent is the header X-Agent-Id or, without one, an id made up for this request
 	// ("anonymous:req-<8 hex>"). An agent_id in the body goes before it. Never empty.
 	Agent string
-	// Anonymous is set when Agent was made up: it is no part of what the client said, and
-	// must not make a retry look like another request. With an Idempotency-Key the id is
-	// derived from it, so that it is the same on every node.
+	// Anonymous is set when Agent was made up. It is made of the body, so that the same
+	// request said again, here or at another node, comes from the same agent and is
+	// recognised as a retry (contract 8.3).
 	Anonymous bool
 	// IdempotencyKey has 1 to 256 printable ASCII characters; empty = none given.
 	IdempotencyKey string
@@ -76,14 +76,15 @@ type Bulk struct {
 
 // Rendered is one memory as a reader sees it.
 type Rendered struct {
-	// Body is the whole record as a JSON object, id and local fields included.
-	// Invariant: it ends in '}' (the door adds members before it) and has at least one.
+	// Body is the record as memory.AppendView renders it, with Token and the number of
+	// conflicts in it.
+	// Invariant: a JSON object with at least one member (the door adds some behind it).
 	Body []byte
-	// Token names the versions that Body was chosen from: for If-Match, and for after=.
+	// Token names the versions that Body was chosen from, or the write that made it: for
+	// If-Match and after=.
 	Token clock.Clock
-	// Conflicts counts the live siblings with another content than the one shown.
-	Conflicts int
-	// Siblings are the bodies of those, if they were asked for.
+	// Siblings are the live versions with another content than the one shown, if they were
+	// asked for.
 	Siblings []Sibling
 	// Ambiguous are other live ids with the same title in the same namespace.
 	Ambiguous []string
@@ -159,6 +160,17 @@ type Delta struct {
 	Page *wire.Page
 	// ClockHash of this node's durable clock; only looked at without a Page.
 	ClockHash uint64
+}
+
+// Original is what clients of the original service call on the sync paths: the same
+// verbs in JSON.
+type Original interface {
+	// UpdatedSince returns a page in the order of arrival. It may end before the limit, by
+	// bytes; NextSince then says how to go on.
+	UpdatedSince(context.Context, wire.UpdatedSince) (*wire.UpdatedSinceReply, error)
+	// ImportPush takes the writes of a sender, each with a dot of this node. An item that
+	// cannot be taken is counted in the reply; an error means that none was looked at.
+	ImportPush(context.Context, *wire.SyncPush, WriteOptions) (*wire.SyncPushReply, error)
 }
 
 // Observer says how the node is. Ready and Federated are called by probes and touch no

@@ -1,0 +1,339 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testOrigin = clock.Origin(0x0123456789abcdef)
+
+var (
+	testCluster = memory.ClusterID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	testDot     = clock.Dot{Origin: testOrigin, Counter: 42}
+	testToken   = clock.Of(testDot)
+	testNow     = time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+)
+
+// fake is a node that answers by rote, validates what the node is to validate, and
+// remembers what it was asked.
+type fake struct {
+	mu      sync.Mutex
+	err     error // of every verb
+	panics  bool
+	beats   int
+	admits  int
+	stale   bool
+	ready   []string // reasons why not
+	opt     WriteOptions
+	read    ReadOptions
+	draft   memory.Draft
+	drafts  []memory.Draft
+	patch   memory.Patch
+	filter  memory.Filter
+	id      string
+	dot     clock.Dot
+	pull    wire.SinceRequest
+	updated wire.UpdatedSince
+	sync    *wire.SyncPush
+	calls   int // of changing verbs
+	nudges  []wire.Nudge
+
+	body     string // of Get and Update
+	siblings []Sibling
+	page     *wire.Page
+	push     func(b *wire.PushBatch, done func(wire.Ack))
+}
+
+func (f *fake) enter(ctx context.Context) error {
+	if f.panics {
+		panic("the fake was told to")
+	}
+	if f.err != nil {
+		return f.err
+	}
+	return ctx.Err()
+}
+
+func (f *fake) wanted(opt WriteOptions) error {
+	f.opt = opt
+	f.calls++
+	if opt.W > 3 {
+		return &memory.FieldError{Field: "w", Problem: "must be at most 3"}
+	}
+	return nil
+}
+
+func (f *fake) Create(ctx context.Context, d memory.Draft, opt WriteOptions) (Created, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return Created{}, err
+	}
+	m, err := d.Memory(testNow, opt.Agent)
+	if err != nil {
+		return Created{}, err
+	}
+	f.draft = d
+	if err := f.wanted(opt); err != nil {
+		return Created{}, err
+	}
+	return Created{ID: "9d0e0000-0000-4000-8000-000000000001", Tier: m.Tier, Namespace: m.Namespace, Title: m.Title, Agent: m.Agent(),
+		Dot: testDot, Token: testToken, Acks: 2}, nil
+}
+
+func (f *fake) CreateAll(ctx context.Context, ds []memory.Draft, opt WriteOptions) (Bulk, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return Bulk{}, err
+	}
+	f.drafts = ds
+	if err := f.wanted(opt); err != nil {
+		return Bulk{}, err
+	}
+	b := Bulk{Token: testToken, Acks: 2}
+	for _, d := range ds {
+		m, err := d.Memory(testNow, "")
+		if err != nil {
+			b.Errors = append(b.Errors, "item: "+err.Error())
+			continue
+		}
+		b.Created++
+		b.IDs = append(b.IDs, "id-of-"+m.Title)
+	}
+	return b, nil
+}
+
+func (f *fake) rendered() Rendered {
+	body := f.body
+	if body == "" {
+		body = `{"id":"m1","title":"T","token":"` + testToken.Token() + `"}`
+	}
+	return Rendered{Body: []byte(body), Token: testToken, Siblings: f.siblings}
+}
+
+func (f *fake) Update(ctx context.Context, id string, p memory.Patch, opt WriteOptions) (Updated, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return Updated{}, err
+	}
+	f.id, f.patch = id, p
+	if err := f.wanted(opt); err != nil {
+		return Updated{}, err
+	}
+	if _, err := p.Apply(memory.Memory{ID: id, Title: "T", Content: "c", Namespace: "n", Tier: "mid"}, testNow); err != nil {
+		return Updated{}, err
+	}
+	return Updated{Rendered: f.rendered(), Dot: testDot, Acks: 2}, nil
+}
+
+func (f *fake) Delete(ctx context.Context, id string, opt WriteOptions) (Deleted, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return Deleted{}, err
+	}
+	f.id = id
+	if err := f.wanted(opt); err != nil {
+		return Deleted{}, err
+	}
+	return Deleted{ID: id, Dot: testDot, Token: testToken, Acks: 2}, nil
+}
+
+func (f *fake) Get(ctx context.Context, id string, opt ReadOptions) (Rendered, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.id, f.read = id, opt
+	if id == "missing" {
+		return Rendered{}, memory.ErrNotFound
+	}
+	return f.rendered(), f.enter(ctx)
+}
+
+func (f *fake) List(ctx context.Context, filter memory.Filter, opt ReadOptions) ([]Rendered, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.filter, f.read = filter, opt
+	rows := []Rendered{f.rendered(), {Body: []byte(`{"id":"m2"}`)}}
+	return rows[:min(len(rows), filter.Limit)], f.enter(ctx)
+}
+
+func (f *fake) Stats(ctx context.Context, opt ReadOptions) (Stats, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read = opt
+	return Stats{Total: 3, ByTier: []TierCount{{"mid", 3}}, ByNamespace: []NamespaceCount{{"global", 3}}, DBSizeBytes: 4096}, f.enter(ctx)
+}
+
+func (f *fake) WriteStatus(ctx context.Context, d clock.Dot) (WriteStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dot = d
+	return WriteStatus{Dot: d, Local: true, AckedBy: []string{"n1", "n2"}, Acks: 2, Needed: 2, Members: 3, QuorumMet: true}, f.enter(ctx)
+}
+
+func (f *fake) Beat() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.beats++
+}
+
+func (f *fake) Admit(context.Context) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.admits++
+	return f.stale, nil
+}
+
+func (f *fake) Since(ctx context.Context, r wire.SinceRequest) (Delta, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pull = r
+	return Delta{Page: f.page, ClockHash: testToken.Hash()}, f.enter(ctx)
+}
+
+func (f *fake) Greet(ctx context.Context, h wire.Hello) (wire.Ack, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return wire.Ack{Result: wire.AckOK, Name: "n1", Entry: testToken}, f.enter(ctx)
+}
+
+func (f *fake) Push(_ context.Context, _ wire.Hello, b *wire.PushBatch, done func(wire.Ack)) {
+	f.mu.Lock()
+	push := f.push
+	f.mu.Unlock()
+	if push != nil {
+		push(b, done)
+		return
+	}
+	done(wire.Ack{Result: wire.AckOK, Name: "n1", Entry: clock.Of(clock.Dot{Origin: b.Origin, Counter: b.Seq})})
+}
+
+func (f *fake) Nudge(_ wire.Hello, n wire.Nudge) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nudges = append(f.nudges, n)
+}
+
+func (f *fake) UpdatedSince(ctx context.Context, r wire.UpdatedSince) (*wire.UpdatedSinceReply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.updated = r
+	at, next := "2026-05-01T10:00:00Z", r.NextSince(7)
+	return &wire.UpdatedSinceReply{Count: 1, Limit: r.Limit, EarliestUpdatedAt: &at, LatestUpdatedAt: &at, NextSince: &next,
+		Memories: []json.RawMessage{[]byte(`{"id":"m1","content":"<b>"}`)}}, f.enter(ctx)
+}
+
+func (f *fake) ImportPush(ctx context.Context, p *wire.SyncPush, opt WriteOptions) (*wire.SyncPushReply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sync, f.opt = p, opt
+	f.calls++
+	return &wire.SyncPushReply{Applied: len(p.Memories), ReceiverAgentID: "memd:n1", ReceiverClock: wire.SyncClock{Entries: map[string]string{}}}, f.enter(ctx)
+}
+
+func (f *fake) Ready() (bool, []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.ready) == 0, f.ready
+}
+
+func (f *fake) Cluster(ctx context.Context) (ClusterStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ClusterStatus{ClusterID: testCluster.String(), Name: "n1", Version: "0.1.0", Origin: testOrigin.String(), Boot: 1 << 60, Ready: true,
+		Reasons: []string{}, Quorum: Quorum{N: 3, W: 2, Reachable: 3}, Clock: testToken, ClockHash: "00000000000000aa", Digest: "d1",
+		Members: []Member{
+			{Name: "n1", State: "self", Addr: "127.0.0.1:9077", Breaker: "closed"},
+			{Name: "n2", State: "alive", Addr: "127.0.0.1:9078", ClockHash: "00000000000000bb", LagDots: 3, LagSeconds: 0.5, LastSuccess: &testNow, Breaker: "open", Acked: 41},
+		}}, f.enter(ctx)
+}
+
+func (f *fake) Federated() bool { return true }
+func (f *fake) Version() string { return "0.1.0" }
+
+// get returns what a function reads under the fake's lock.
+func get[T any](f *fake, read func() T) T {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return read()
+}
+
+// newDoor returns a door before f, and what it logs.
+func newDoor(t testing.TB, f *fake) (*Door, *logBuffer) {
+	t.Helper()
+	log := new(logBuffer)
+	d := New(Config{
+		Node: f,
+		Self: wire.Self{Name: "n1", Boot: 7, Cluster: func() memory.ClusterID { return testCluster }},
+		Log:  slog.New(slog.NewTextHandler(log, nil)),
+	})
+	t.Cleanup(d.Close)
+	return d, log
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// request is a request in memory, of a client that knows what is expected of it.
+func request(method, target, body string, headers ...string) *http.Request {
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req := httptest.NewRequest(method, target, r)
+	req.Host = "localhost:9077"
+	if method == http.MethodPost || method == http.MethodPut {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		switch name, value := headers[i], headers[i+1]; {
+		case name == "Host":
+			req.Host = value
+		case value == "-":
+			req.Header.Del(name)
+		case strings.HasPrefix(name, "+"):
+			req.Header.Add(name[1:], value)
+		default:
+			req.Header.Set(name, value)
+		}
+	}
+	return req
+}
+
+func serve(d *Door, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	return w
+}
