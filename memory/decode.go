@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -247,10 +246,10 @@ func (f *frame) marks(r *Record) error {
 }
 
 func ascending[M mark](ms []M) bool {
-	return slices.IsSortedFunc(ms, func(a, b M) int {
-		if c := a.key().Compare(b.key()); c != 0 {
-			return c
+	for i := 1; i < len(ms); i++ {
+		if ms[i-1].key().Compare(ms[i].key()) >= 0 {
+			return false
 		}
-		return 1 // twice the same dot is out of order
-	})
+	}
+	return true
 }

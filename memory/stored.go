@@ -24,7 +24,10 @@ func ValidateValue(key Key, value []byte) error {
 		var m Memory
 		return m.decodeStored(value)
 	case KindMember:
-		_, err := DecodeMember(value)
+		m, err := DecodeMember(value)
+		if err == nil && m.Name != key.ID() {
+			err = fieldErrorf("name", "is not the record's id")
+		}
 		return err
 	default:
 		return nil
