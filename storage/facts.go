@@ -1,0 +1,78 @@
+package storage
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/memd/memd/internal/mutant"
+	"github.com/memd/memd/memory"
+)
+
+// facts are what the derived indexes know of one record: a pure function of its siblings
+// and of the cluster id, so they can be taken out again and checked.
+type facts struct {
+	sum       viewSum
+	deleted   bool // there are siblings and none is live
+	conflicts int
+	memory    bool // the view is a live memory: the rest is set
+
+	ns, title, tier string // ns and title in index form
+	tags            []string
+	priority        int
+	updated         time.Time
+	expires         time.Time
+	derived         bool // the id is the one derived from ns and title
+}
+
+// factsOf reads the facts of rec. A live memory that this version cannot read is in no
+// index; local writes refuse one and foreign ones are quarantined before they get here.
+func factsOf(rec memory.Record, cluster memory.ClusterID, m mutant.Set) (facts, error) {
+	var f facts
+	if len(rec.Versions) == 0 {
+		return f, nil
+	}
+	f.sum = sumOf(rec)
+	view := rec.ViewWith(m)
+	f.deleted, f.conflicts = !view.Live, view.Conflicts
+	if !view.Live || rec.Key.Kind() != memory.KindMemory {
+		return f, nil
+	}
+	doc, err := memory.DecodeMemory(rec.Key, view.Winner.Value)
+	if err != nil {
+		return f, err
+	}
+	f.memory = true
+	f.ns, f.title, f.tier = indexText(doc.Namespace), indexText(memory.TitleKey(doc.Title)), doc.Tier
+	f.priority, f.updated, f.expires = doc.Priority, doc.UpdatedAt, doc.ExpiresAt
+	f.derived = rec.Key == memory.NewKey(memory.KindMemory, memory.DerivedID(cluster, doc.Namespace, memory.TitleKey(doc.Title), 0))
+	for _, t := range doc.Tags {
+		if t = indexText(t); !contains(f.tags, t) {
+			f.tags = append(f.tags, t)
+		}
+	}
+	return f, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, t := range list {
+		if t == s {
+			return true
+		}
+	}
+	return false
+}
+
+// maxIndexText is far above what doors accept; only rows of other versions can exceed it.
+const maxIndexText = 4096
+
+// indexText is s as a part of an index key, where a NUL ends it. What no door of this
+// version lets in is represented by its hash; \x01 begins no text that one does.
+func indexText(s string) string {
+	if len(s) <= maxIndexText && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, "\x01") {
+		return s
+	}
+	h := sha256.Sum256([]byte(s))
+	return "\x01" + hex.EncodeToString(h[:16])
+}

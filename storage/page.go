@@ -1,0 +1,216 @@
+package storage
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
+	"github.com/memd/memd/memory"
+)
+
+// pageBuilder walks the missing dots origin by origin, ascending, so that a page that ends
+// early leaves no holes behind it, and sends the current state of each dot's record once.
+type pageBuilder struct {
+	tx      *Tx
+	req     SinceRequest
+	page    *Page
+	missing clock.Clock
+	rows    *bolt.Bucket
+	quar    *bolt.Bucket // nil if nothing is quarantined
+	limit   int
+	steps   int
+	mark    clock.Stamp // of a mutant
+	mutants mutant.Set
+
+	// Every missing dot that was looked at is in one of them.
+	covered clock.Clock
+	left    clock.Clock
+
+	arena  []byte // free room for row bytes: one allocation for many rows
+	full   bool   // the page ends here
+	broken bool   // something was left out that the peer should have got
+}
+
+func newPageBuilder(tx *Tx, r SinceRequest) (*pageBuilder, error) {
+	c, err := tx.Clock()
+	if err != nil {
+		return nil, err
+	}
+	floor, err := readFloor(tx.btx)
+	if err != nil {
+		return nil, err
+	}
+	b := &pageBuilder{
+		tx: tx, req: r, missing: r.missing(c), limit: r.LimitBytes, mutants: tx.s.mutants,
+		page: &Page{Clock: c, Floor: floor, Reconcile: !r.Cursor.Covers(floor), HLC: tx.s.hlc.Last()},
+		rows: tx.btx.Bucket(bucketRows), quar: tx.btx.Bucket(bucketQuar),
+	}
+	if b.limit <= 0 {
+		b.limit = DefaultPage
+	}
+	b.limit = min(b.limit, MaxPage)
+	if k, _ := b.quar.Cursor().First(); k == nil {
+		b.quar = nil
+	}
+	if b.mutants != 0 {
+		b.mutate()
+	}
+	return b, nil
+}
+
+// walk visits every missing dot, or as many as fit.
+func (b *pageBuilder) walk() error {
+	cur := b.tx.btx.Bucket(bucketDots).Cursor()
+	for o, iv := range b.missing.Ranges() {
+		next := iv.Lo
+		for k, key := cur.Seek(dotKey(clock.Dot{Origin: o, Counter: next})); k != nil; k, key = cur.Next() {
+			d, ok := parseDot(k)
+			if !ok || d.Origin != o || d.Counter > iv.Hi {
+				break
+			}
+			b.noEntry(o, next, d.Counter-1)
+			next = d.Counter + 1
+			if err := b.visit(d, key); err != nil || b.full {
+				return err
+			}
+		}
+		b.noEntry(o, next, iv.Hi)
+	}
+	return nil
+}
+
+// noEntry are missing dots that no record is known for. Below the floor they were pruned,
+// and only a complete page may cover them; anything else is a claim that this store cannot
+// prove and does not pass on.
+func (b *pageBuilder) noEntry(o clock.Origin, lo, hi uint64) {
+	if lo > hi || b.mutants.Has(mutant.HoleCovered) {
+		return
+	}
+	var gap clock.Clock
+	gap.AddRange(o, lo, hi)
+	if gap = gap.Minus(b.page.Floor); !gap.Empty() {
+		b.left.Union(gap)
+		b.broken = true
+	}
+}
+
+// visit deals with one missing dot of the record under k.
+func (b *pageBuilder) visit(d clock.Dot, k []byte) error {
+	if b.covered.Contains(d) || b.left.Contains(d) {
+		return nil // an earlier dot brought its record up
+	}
+	if b.steps++; b.steps > maxSteps {
+		b.full = true
+		return nil
+	}
+	if b.quar != nil {
+		if v := b.quar.Get(dotKey(d)); v != nil {
+			_, raw, err := openQuarantined(dotKey(d), v)
+			if err != nil {
+				return b.lose(d, &CorruptError{Key: memory.Key(k), Reason: "quarantined bytes: " + err.Error()})
+			}
+			_, err = b.offer(d, raw)
+			return err
+		}
+	}
+	if v := b.rows.Get(k); v != nil {
+		_, raw, err := openRow(k, v)
+		if err != nil {
+			return b.lose(d, err)
+		}
+		if speaks, err := b.offer(d, raw); speaks || err != nil {
+			return err
+		}
+	}
+	if speaks, err := b.offerHolder(d, memory.Key(k)); speaks || err != nil {
+		return err
+	}
+	return b.lose(d, &CorruptError{Key: memory.Key(k), Reason: "no state speaks for dot " + d.String()})
+}
+
+// offer sends a record's current state for the sake of dot d, unless the peer has it or is
+// getting it elsewhere. speaks tells whether the state says anything about d.
+func (b *pageBuilder) offer(d clock.Dot, raw []byte) (speaks bool, err error) {
+	env, err := memory.DecodeEnvelope(raw)
+	if err != nil {
+		return true, b.lose(d, fmt.Errorf("%w: %w", ErrCorrupt, err))
+	}
+	dots := clock.Of(env.Dots...)
+	speaks = dots.Contains(d) || env.Context.Contains(d)
+	if !speaks {
+		return false, nil
+	}
+	news := dots.Minus(b.req.Cursor)
+	dots.Union(env.Context)
+	switch {
+	case b.mutants != 0 && b.skipped(d, &env):
+		b.covered.Add(d)
+	case news.Empty(): // the peer holds this very state
+		b.covered.Union(dots)
+	case !news.Intersect(b.req.Reserved).Empty(): // another pull of the peer's brings it
+		b.left.Union(dots)
+	case len(b.page.Rows) > 0 && b.page.Bytes+len(raw) > b.limit:
+		b.full = true
+		if b.mutants.Has(mutant.PageEdgeDrop) {
+			b.covered.Union(dots)
+		}
+	default:
+		b.emit(raw)
+		b.covered.Union(dots)
+	}
+	return true, nil
+}
+
+// offerHolder looks for quarantined bytes of the record whose context has superseded d.
+func (b *pageBuilder) offerHolder(d clock.Dot, key memory.Key) (speaks bool, err error) {
+	if b.quar == nil {
+		return false, nil
+	}
+	cur := b.quar.Cursor()
+	for k, v := cur.First(); k != nil; k, v = cur.Next() {
+		_, raw, err := openQuarantined(k, v)
+		if err != nil {
+			continue
+		}
+		env, err := memory.DecodeEnvelope(raw)
+		if err != nil || env.Key != key || !env.Context.Contains(d) {
+			continue
+		}
+		return b.offer(d, raw)
+	}
+	return false, nil
+}
+
+// lose leaves out a dot whose row cannot be served. The peer gets it elsewhere.
+func (b *pageBuilder) lose(d clock.Dot, err error) error {
+	b.tx.s.corrupt(err)
+	b.left.Add(d)
+	b.broken = true
+	return nil
+}
+
+func (b *pageBuilder) emit(raw []byte) {
+	if len(raw) > cap(b.arena)-len(b.arena) {
+		b.arena = make([]byte, 0, max(len(raw), min(b.limit-b.page.Bytes, 256<<10)))
+	}
+	n := len(b.arena)
+	b.arena = append(b.arena, raw...)
+	b.page.Rows = append(b.page.Rows, b.arena[n:len(b.arena):len(b.arena)])
+	b.page.Bytes += len(raw)
+}
+
+func (b *pageBuilder) finish() *Page {
+	p := b.page
+	p.Complete = !b.full && !b.broken
+	if p.Complete {
+		p.Covers = b.missing.Minus(b.left)
+	} else {
+		p.Covers = b.covered.Intersect(b.missing)
+	}
+	if b.mutants.Has(mutant.HeadClockOnPartial) {
+		p.Covers = p.Clock
+	}
+	return p
+}

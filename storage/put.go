@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"fmt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/memory"
+)
+
+// PutOptions say who writes and what is superseded.
+type PutOptions struct {
+	Agent   string
+	Content memory.Hash // of what the user said: equal contents collapse in the view
+	Idem    memory.Hash // of the idempotency key, zero = none
+	// Match, if not nil, is the token of what the writer had seen: exactly those versions
+	// are superseded, others become siblings. nil supersedes everything held here.
+	Match *clock.Clock
+}
+
+// Put gives the record a new version and returns its dot, which is real once the Op is
+// done. value must not be changed afterwards. Errors: those of package memory for a value
+// that cannot be read or is too large, a *memory.BehindError if Match names versions that
+// this store has not seen, a *CorruptError if the stored record cannot be read.
+func (tx *Tx) Put(key memory.Key, value []byte, o PutOptions) (clock.Dot, error) {
+	if err := memory.ValidateValue(key, value); err != nil {
+		return clock.Dot{}, fmt.Errorf("put %s: %w", key, err)
+	}
+	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match)
+}
+
+// Delete gives the record a deletion, which removes what it has seen: a concurrent live
+// version survives it.
+func (tx *Tx) Delete(key memory.Key, o PutOptions) (clock.Dot, error) {
+	return tx.write(key, memory.Version{Deleted: true, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match)
+}
+
+func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock) (clock.Dot, error) {
+	if !tx.writable {
+		return clock.Dot{}, errReadOnly
+	}
+	if _, err := memory.ParseKey([]byte(key)); err != nil {
+		return clock.Dot{}, &memory.FieldError{Field: "id", Problem: "cannot be stored"}
+	}
+	c, fresh, err := tx.changeOf(key)
+	if err != nil {
+		return clock.Dot{}, err
+	}
+	before := c.old
+	if !fresh {
+		before = c.now
+	}
+	if match != nil {
+		ours, missing, err := before.Vouch(*match, tx.w.hasSeen)
+		if err != nil {
+			return clock.Dot{}, err
+		}
+		if !missing.Empty() {
+			return clock.Dot{}, &memory.BehindError{Missing: missing}
+		}
+		match = &ours
+	}
+	own, minted := tx.w.own, tx.w.minted
+	v.Dot, v.Stamp = tx.w.nextDot(), tx.w.stamp(before.StampAfter(match))
+	m, err := before.SupersedeWith(tx.s.mutants, v, match)
+	if err == nil {
+		c.facts, err = factsOf(m.Record, tx.w.cluster, tx.s.mutants)
+	}
+	if err != nil {
+		tx.w.own, tx.w.minted = own, minted
+		return clock.Dot{}, err
+	}
+	c.now = m.Record
+	c.dropped = append(c.dropped, m.Dropped...)
+	c.dots = append(c.dots, v.Dot)
+	if fresh {
+		if tx.byKey == nil {
+			tx.byKey = make(map[memory.Key]*change)
+		}
+		tx.byKey[key] = c
+		tx.changes = append(tx.changes, c)
+	}
+	return v.Dot, nil
+}
+
+// changeOf is this Op's change of a record, or a new one.
+func (tx *Tx) changeOf(key memory.Key) (c *change, fresh bool, err error) {
+	if c := tx.byKey[key]; c != nil {
+		return c, false, nil
+	}
+	c, err = tx.w.load(key)
+	return c, true, err
+}

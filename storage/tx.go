@@ -1,0 +1,236 @@
+package storage
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/memory"
+)
+
+// Tx is a transaction as [Store.View] and [Op.Fn] see it. In an Op it reads what earlier
+// operations of the same transaction wrote, and what this one has put; List, Stats and
+// Members see the former only. Everything it returns is a copy that outlives it.
+type Tx struct {
+	s        *Store
+	btx      *bolt.Tx
+	w        *txn // nil in a read transaction
+	writable bool
+
+	changes []*change // of this Op, in order
+	byKey   map[memory.Key]*change
+}
+
+// Local is what this node alone knows of a record.
+type Local struct {
+	Seq          uint64 // its place in the feed
+	AccessCount  int64
+	LastAccessed time.Time // zero = never
+}
+
+var errReadOnly = errors.New("storage: write in a read transaction")
+
+// Clock is the clock of this transaction. Not to be changed.
+func (tx *Tx) Clock() (clock.Clock, error) {
+	if tx.w != nil {
+		return tx.w.clock, nil
+	}
+	if snap := tx.s.snap.Load(); snap.txid == tx.btx.ID() {
+		return snap.clock, nil
+	}
+	return readClock(tx.btx)
+}
+
+// Get returns the record of a key. found tells that there is one, which may be deleted.
+// A row that fails its checksum is a *CorruptError.
+func (tx *Tx) Get(key memory.Key) (rec memory.Record, local Local, found bool, err error) {
+	if c := tx.byKey[key]; c != nil {
+		return c.now, tx.local([]byte(key), c.seq), true, nil
+	}
+	k := []byte(key)
+	v := tx.btx.Bucket(bucketRows).Get(k)
+	if v == nil {
+		return memory.Record{}, Local{}, false, nil
+	}
+	rec, seq, err := tx.read(k, v)
+	if err != nil {
+		return memory.Record{}, Local{}, false, err
+	}
+	return rec, tx.local(k, seq), true, nil
+}
+
+// read decodes a stored row into memory of its own.
+func (tx *Tx) read(k, v []byte) (memory.Record, uint64, error) {
+	seq, raw, err := openRow(k, v)
+	if err != nil {
+		tx.s.corrupt(err)
+		return memory.Record{}, 0, err
+	}
+	rec, err := decodeRow(memory.Key(k), bytes.Clone(raw))
+	if err != nil {
+		tx.s.corrupt(err)
+	}
+	return rec, seq, err
+}
+
+func (tx *Tx) local(k []byte, seq uint64) Local {
+	c, _ := decodeAccess(tx.btx.Bucket(bucketAccess).Get(k))
+	c = c.plus(tx.s.access.get(memory.Key(k)))
+	return Local{Seq: seq, AccessCount: c.n, LastAccessed: c.last}
+}
+
+// ByTitle returns the live memories that show title in the namespace, the one with the
+// greatest stamp first. More than one is what a create that raced with a rename leaves.
+func (tx *Tx) ByTitle(ns, title string) ([]memory.Key, error) {
+	title = memory.TitleKey(title)
+	candidates := []memory.Key{memory.NewKey(memory.KindMemory, memory.DerivedID(tx.cluster(), ns, title, 0))}
+	if tx.w != nil {
+		if err := tx.w.ix.flush(ixTitles); err != nil {
+			return nil, err
+		}
+	}
+	prefix := titlePrefix(indexText(ns), indexText(title))
+	cur := tx.btx.Bucket(bucketTitles).Cursor()
+	for k, _ := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
+		candidates = append(candidates, memory.Key(k[len(prefix):]))
+	}
+	for _, c := range tx.changes {
+		if !slices.Contains(candidates, c.now.Key) {
+			candidates = append(candidates, c.now.Key)
+		}
+	}
+	type hit struct {
+		key   memory.Key
+		stamp clock.Stamp
+	}
+	var hits []hit
+	for _, key := range candidates {
+		stamp, shows, err := tx.shows(key, ns, title)
+		if err != nil {
+			return nil, err
+		}
+		if shows {
+			hits = append(hits, hit{key, stamp})
+		}
+	}
+	slices.SortFunc(hits, func(a, b hit) int { return cmp.Or(cmp.Compare(b.stamp, a.stamp), cmp.Compare(a.key, b.key)) })
+	keys := make([]memory.Key, len(hits))
+	for i := range hits {
+		keys[i] = hits[i].key
+	}
+	return keys, nil
+}
+
+// shows tells whether the record is a live memory of that namespace and title.
+func (tx *Tx) shows(key memory.Key, ns, title string) (stamp clock.Stamp, shows bool, err error) {
+	rec, _, found, err := tx.Get(key)
+	if err != nil || !found {
+		return 0, false, err
+	}
+	view := rec.ViewWith(tx.s.mutants)
+	if !view.Live || key.Kind() != memory.KindMemory {
+		return 0, false, nil
+	}
+	doc, err := memory.DecodeMemory(key, view.Winner.Value)
+	if err != nil {
+		return 0, false, &CorruptError{Key: key, Reason: err.Error()}
+	}
+	return view.Winner.Stamp, doc.Namespace == ns && memory.TitleKey(doc.Title) == title, nil
+}
+
+func (tx *Tx) cluster() memory.ClusterID {
+	if tx.w != nil {
+		return tx.w.cluster
+	}
+	return tx.s.Cluster()
+}
+
+// IdemRef is a write that carried an idempotency key.
+type IdemRef struct {
+	Key     memory.Key
+	Dot     clock.Dot
+	Content memory.Hash
+}
+
+// Idem finds a write with that idempotency key, made here or elsewhere, that a record
+// still remembers. Of several (retries on nodes that did not know of each other) it is the
+// one with the lowest dot.
+func (tx *Tx) Idem(h memory.Hash) (ref IdemRef, found bool, err error) {
+	if h.IsZero() {
+		return IdemRef{}, false, nil
+	}
+	for _, c := range tx.changes {
+		if m, ok := c.now.FindIdem(h); ok {
+			return IdemRef{Key: c.now.Key, Dot: m.Dot, Content: m.Content}, true, nil
+		}
+	}
+	k, v := tx.btx.Bucket(bucketIdem).Cursor().Seek(h[:])
+	if !bytes.HasPrefix(k, h[:]) {
+		return IdemRef{}, false, nil
+	}
+	dot, ok := parseDot(k[len(h):])
+	if !ok || len(v) < len(ref.Content) {
+		return IdemRef{}, false, fmt.Errorf("idempotency entry: %w", ErrCorrupt)
+	}
+	key, err := memory.ParseKey(v[len(ref.Content):])
+	if err != nil {
+		return IdemRef{}, false, fmt.Errorf("idempotency entry: %w: %w", ErrCorrupt, err)
+	}
+	return IdemRef{Key: key, Dot: dot, Content: memory.Hash(v[:len(ref.Content)])}, true, nil
+}
+
+// Members are the registered nodes: the live records of kind member, by name.
+func (tx *Tx) Members() ([]memory.Member, error) {
+	var out []memory.Member
+	prefix := []byte{byte(memory.KindMember)}
+	cur := tx.btx.Bucket(bucketRows).Cursor()
+	for k, v := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+		rec, _, err := tx.read(k, v)
+		if err != nil {
+			return nil, err
+		}
+		view := rec.ViewWith(tx.s.mutants)
+		if !view.Live {
+			continue
+		}
+		m, err := memory.DecodeMember(view.Winner.Value)
+		if err != nil {
+			return nil, &CorruptError{Key: rec.Key, Reason: err.Error()}
+		}
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b memory.Member) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Revisions are the bodies kept here of versions that lost a conflict and were superseded,
+// the newest first. Other nodes may hold other ones: the record's Lost lists them all.
+func (tx *Tx) Revisions(key memory.Key) ([]memory.Version, error) {
+	var out []memory.Version
+	prefix := []byte(key)
+	cur := tx.btx.Bucket(bucketRevs).Cursor()
+	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+		if len(k) != len(prefix)+dotSize {
+			continue // of a longer key
+		}
+		version, err := openRevision(k, bytes.Clone(v))
+		if err != nil {
+			return nil, &CorruptError{Key: key, Reason: "revision: " + err.Error()}
+		}
+		out = append(out, version)
+	}
+	slices.SortFunc(out, func(a, b memory.Version) int { return cmp.Or(cmp.Compare(b.Stamp, a.Stamp), b.Dot.Compare(a.Dot)) })
+	return out, nil
+}
+
+// corrupt counts and reports a row that failed its checksum.
+func (s *Store) corrupt(err error) {
+	s.metrics.corruptRows.Inc()
+	s.log.Error("a row on disk does not match its checksum", "err", err)
+}
