@@ -35,6 +35,7 @@ type Applied struct {
 	Conflicts   int // rows that got a concurrent version of other content
 	Quarantined int // rows kept as bytes because they cannot be read
 	Refused     int // pushed rows not taken because the clock is too ragged: pull instead
+	Collisions  int // dots that came with other bytes than the ones held, which stay
 	Failed      int // rows whose record here cannot be read: not applied, not covered
 	NewDots     int // dots covered that were not before
 	// Clock is durable and covers what was applied: what an ack may claim.
@@ -64,24 +65,27 @@ type incomingRow struct {
 	facts  facts         // of rec alone
 }
 
-// SubmitApply queues b for the next transactions; done is called once on the writer, with
-// nil when everything that Applied claims is durable. An error means that b was not
-// queued and done will not be called: ErrBusy, memory.ErrStopped, or memory.ErrFrame for a
-// row whose envelope cannot be read, which spoils the batch.
+// SubmitApply queues b for the next transaction. done is called exactly once, on the
+// writer, with nil when everything that Applied claims is durable. If b is not queued it
+// is called at once, in the caller's goroutine: ErrBusy, memory.ErrStopped, or
+// memory.ErrFrame for a row whose envelope cannot be read, which spoils the batch.
 //
 // The rows are decoded here, in the caller's goroutine, while the writer works.
-func (s *Store) SubmitApply(b Batch, done func(Applied, error)) error {
+func (s *Store) SubmitApply(b Batch, done func(Applied, error)) {
 	in, err := s.prepare(b)
 	if err != nil {
 		s.metrics.rejected.WithLabelValues("malformed").Inc()
-		return fmt.Errorf("apply rows from %s: %w", b.From, err)
+		done(Applied{}, fmt.Errorf("apply rows from %s: %w", b.From, err))
+		return
 	}
 	in.done = done
 	var size int64
 	for i := range in.rows {
 		size += int64(len(in.rows[i].raw))
 	}
-	return s.enqueue(item{apply: in, size: size})
+	if err := s.enqueue(item{apply: in, size: size}); err != nil {
+		done(Applied{}, err)
+	}
 }
 
 // Apply is SubmitApply and the wait for its outcome. A context that ends does not undo what
@@ -92,9 +96,7 @@ func (s *Store) Apply(ctx context.Context, b Batch) (Applied, error) {
 		err error
 	}
 	done := make(chan outcome, 1)
-	if err := s.SubmitApply(b, func(a Applied, err error) { done <- outcome{a, err} }); err != nil {
-		return Applied{}, err
-	}
+	s.SubmitApply(b, func(a Applied, err error) { done <- outcome{a, err} })
 	select {
 	case o := <-done:
 		return o.a, o.err
@@ -170,6 +172,7 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 		m = memory.MergeWith(w.s.mutants|mutant.SeenByClockOnly, c.old, r.rec, nil)
 	}
 	if len(m.Collisions) > 0 {
+		a.Collisions += len(m.Collisions)
 		w.s.metrics.collisions.Add(float64(len(m.Collisions)))
 		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", m.Collisions)
 	}

@@ -17,8 +17,8 @@ type Change struct {
 	Key memory.Key
 }
 
-// Changed is closed at the next commit that changes a record. Take it before reading
-// Changes, so that nothing falls in between.
+// Changed is closed at the next commit that changes a record or the clock. Take it before
+// reading Changes or Clock, so that nothing falls in between.
 func (s *Store) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,34 +54,54 @@ func (tx *Tx) Changes(after uint64, limit int) (out []Change, err error) {
 	return out, nil
 }
 
+// Arrival is one memory of ChangedSince.
+type Arrival struct {
+	Seq       uint64 // its place in the order of arrival
+	Key       memory.Key
+	Value     []byte // the winner's document
+	UpdatedAt time.Time
+	Local     Local
+}
+
+// maxArrivalBytes ends an answer of ChangedSince early.
+const maxArrivalBytes = 8 << 20
+
 // ChangedSince returns the live memories whose updated_at is later than t, in order of
-// arrival after the given seq, at most limit. Expired ones are in it, as in the original's
-// sync/since. A memory in the answer that fails its checksum is an error.
-func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Item, err error) {
+// arrival after the given seq, at most limit; more tells that there are others behind
+// them. Expired ones are in it, as in the original's sync/since. A memory that fails its
+// checksum is left out: it is counted, and other nodes have it.
+func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Arrival, more bool, err error) {
 	if limit <= 0 {
-		return nil, s.Err()
+		return nil, false, s.Err()
 	}
 	err = s.View(func(tx *Tx) error {
-		keys, err := tx.updatedAfter(t, after, limit)
-		if err != nil {
-			return err
-		}
-		for _, key := range keys {
+		keys := tx.updatedAfter(t, after, limit+1)
+		bytes := 0
+		for i, key := range keys {
+			if i == limit || bytes > maxArrivalBytes {
+				more = true
+				break
+			}
 			it, _, err := tx.item(key, nil, true)
 			if err != nil {
-				return err
+				continue
 			}
-			out = append(out, it)
+			doc, err := it.Memory()
+			if err != nil {
+				continue
+			}
+			out = append(out, Arrival{Seq: it.Local.Seq, Key: key, Value: it.View.Winner.Value, UpdatedAt: doc.UpdatedAt, Local: it.Local})
+			bytes += len(it.View.Winner.Value)
 		}
 		return nil
 	})
-	return out, err
+	return out, more, err
 }
 
 // updatedAfter finds the keys through the list index, which has the update time in it, so
 // that asking for the latest costs little in a large store. Only the seq of a match is
 // read, and only the lowest limit of them are kept.
-func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) ([]memory.Key, error) {
+func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) []memory.Key {
 	var best seqHeap
 	rows := tx.btx.Bucket(bucketRows)
 	mark := invertTime(t)
@@ -120,7 +140,7 @@ func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) ([]memory.Key, 
 	for i := range best {
 		keys[i] = best[i].Key
 	}
-	return keys, nil
+	return keys
 }
 
 // seqHeap has the highest seq on top.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"container/heap"
 	"iter"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -28,7 +27,7 @@ func (it *Item) Memory() (memory.Memory, error) {
 		if err != nil {
 			return memory.Memory{}, &CorruptError{Key: it.Key, Reason: err.Error()}
 		}
-		doc.AccessCount, doc.LastAccessedAt = it.Local.AccessCount, it.Local.LastAccessed
+		doc.AccessCount, doc.LastAccessedAt = it.Local.AccessCount, it.Local.LastAccessedAt
 		it.doc = &doc
 	}
 	return *it.doc, nil
@@ -192,60 +191,5 @@ func (tx *Tx) eachCount(group string, yield func(name string, n int64)) {
 	prefix := []byte(group)
 	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
 		yield(string(k[len(prefix):]), readCount(v))
-	}
-}
-
-// Stats are counts of what the store shows.
-type Stats struct {
-	Live        int64 // memories
-	Deleted     int64 // records of all kinds whose view is a deletion
-	Conflicts   int64 // records with more than one live content
-	Quarantined int64 // dots held as bytes that cannot be read
-	Tiers       map[string]int64
-	Namespaces  []NamespaceCount // by name
-	FileBytes   int64
-}
-
-// NamespaceCount is a namespace and its live memories, expired ones included.
-type NamespaceCount struct {
-	Namespace string
-	Count     int64
-}
-
-// Stats reads the counters; its cost does not depend on the number of records.
-func (tx *Tx) Stats() (Stats, error) {
-	st := Stats{Tiers: make(map[string]int64), FileBytes: tx.btx.Size()}
-	quarantined := tx.s.Quarantined()
-	if tx.w != nil {
-		quarantined = tx.w.quarantined
-		if err := tx.w.ix.writeCounts(tx.btx); err != nil {
-			return st, err
-		}
-	}
-	st.Quarantined = int64(quarantined.Count())
-	b := tx.btx.Bucket(bucketCounts)
-	st.Live, st.Deleted, st.Conflicts = readCount(b.Get([]byte(countLive))), readCount(b.Get([]byte(countDeleted))), readCount(b.Get([]byte(countConflicts)))
-	tx.eachCount(countTier, func(tier string, n int64) { st.Tiers[tier] = n })
-	tx.eachCount(countNamespace, func(ns string, n int64) {
-		st.Namespaces = append(st.Namespaces, NamespaceCount{ns, n})
-	})
-	return st, nil
-}
-
-// Expiring counts the live memories whose expiry lies in (from, to]. It reads the list
-// index of every namespace and no row.
-func (tx *Tx) Expiring(from, to time.Time) (n int, err error) {
-	ranges, err := tx.ranges(&memory.Filter{})
-	if err != nil {
-		return 0, err
-	}
-	for {
-		_, value, ok := ranges.next()
-		if !ok {
-			return n, nil
-		}
-		if expired(value, to) && !expired(value, from) {
-			n++
-		}
 	}
 }

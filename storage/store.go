@@ -44,7 +44,7 @@ type Store struct {
 	failure error         // why the store is stopped; nil while it serves
 	stopped chan struct{} // closed when failure is set
 	closed  bool
-	changed chan struct{} // closed and replaced when the feed grew
+	changed chan struct{} // closed and replaced when feed or clock grew
 }
 
 // snapshot is the committed state as readers in RAM see it.

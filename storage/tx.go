@@ -29,9 +29,9 @@ type Tx struct {
 
 // Local is what this node alone knows of a record.
 type Local struct {
-	Seq          uint64 // its place in the feed
-	AccessCount  int64
-	LastAccessed time.Time // zero = never
+	Seq            uint64 // its place in the feed
+	AccessCount    int64
+	LastAccessedAt time.Time // zero = never
 }
 
 var errReadOnly = errors.New("storage: write in a read transaction")
@@ -82,7 +82,7 @@ func (tx *Tx) read(k, v []byte) (memory.Record, uint64, error) {
 func (tx *Tx) local(k []byte, seq uint64) Local {
 	c, _ := decodeAccess(tx.btx.Bucket(bucketAccess).Get(k))
 	c = c.plus(tx.s.access.get(memory.Key(k)))
-	return Local{Seq: seq, AccessCount: c.n, LastAccessed: c.last}
+	return Local{Seq: seq, AccessCount: c.n, LastAccessedAt: c.last}
 }
 
 // ByTitle returns the live memories that show title in the namespace, the one with the
@@ -151,38 +151,30 @@ func (tx *Tx) cluster() memory.ClusterID {
 	return tx.s.Cluster()
 }
 
-// IdemRef is a write that carried an idempotency key.
-type IdemRef struct {
-	Key     memory.Key
-	Dot     clock.Dot
-	Content memory.Hash
-}
-
 // Idem finds a write with that idempotency key, made here or elsewhere, that a record
-// still remembers. Of several (retries on nodes that did not know of each other) it is the
-// one with the lowest dot.
-func (tx *Tx) Idem(h memory.Hash) (ref IdemRef, found bool, err error) {
+// still remembers: its record, and its mark without the stamp. Of several (retries on
+// nodes that did not know of each other) it is the one with the lowest dot.
+func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found bool, err error) {
 	if h.IsZero() {
-		return IdemRef{}, false, nil
+		return "", mark, false, nil
 	}
 	for _, c := range tx.changes {
 		if m, ok := c.now.FindIdem(h); ok {
-			return IdemRef{Key: c.now.Key, Dot: m.Dot, Content: m.Content}, true, nil
+			return c.now.Key, m, true, nil
 		}
 	}
 	k, v := tx.btx.Bucket(bucketIdem).Cursor().Seek(h[:])
 	if !bytes.HasPrefix(k, h[:]) {
-		return IdemRef{}, false, nil
+		return "", mark, false, nil
 	}
 	dot, ok := parseDot(k[len(h):])
-	if !ok || len(v) < len(ref.Content) {
-		return IdemRef{}, false, fmt.Errorf("idempotency entry: %w", ErrCorrupt)
+	if !ok || len(v) < len(mark.Content) {
+		return "", mark, false, fmt.Errorf("idempotency entry: %w", ErrCorrupt)
 	}
-	key, err := memory.ParseKey(v[len(ref.Content):])
-	if err != nil {
-		return IdemRef{}, false, fmt.Errorf("idempotency entry: %w: %w", ErrCorrupt, err)
+	if key, err = memory.ParseKey(v[len(mark.Content):]); err != nil {
+		return "", mark, false, fmt.Errorf("idempotency entry: %w: %w", ErrCorrupt, err)
 	}
-	return IdemRef{Key: key, Dot: dot, Content: memory.Hash(v[:len(ref.Content)])}, true, nil
+	return key, memory.IdemMark{Dot: dot, Idem: h, Content: memory.Hash(v[:len(mark.Content)])}, true, nil
 }
 
 // Members are the registered nodes: the live records of kind member, by name.
