@@ -55,6 +55,10 @@ func (w waiting) wait(ctx context.Context) (wire.Ack, error) {
 // pushStream serves one push stream until the peer closes it, the connection breaks, or
 // the door or the server's context ends it.
 func (c *call) pushStream() error {
+	if !wire.IsPushUpgrade(c.r) {
+		c.Header().Set("Upgrade", wire.UpgradeProto)
+		return &problem{Status: http.StatusUpgradeRequired, Code: "UPGRADE_REQUIRED", Text: "only an upgrade to " + wire.UpgradeProto + " is served here"}
+	}
 	from, err := wire.CheckPush(c.r, c.door.Self)
 	if err != nil {
 		return err
