@@ -43,6 +43,38 @@ func FuzzReadPage(f *testing.F) {
 	})
 }
 
+// FuzzReadPageFrame puts one frame with the right checksums into a page, at its
+// beginning and in its middle.
+func FuzzReadPageFrame(f *testing.F) {
+	h := fixedPage().Head
+	f.Add(byte(frameHead), h.append(nil))
+	f.Add(byte(frameWithheld), appendClock(nil, 1, fixedClock()))
+	tail := Tail{Covers: fixedClock(), Rows: 1, Bytes: 3, CRC: 5}
+	f.Add(byte(frameTail), tail.append(nil))
+	f.Add(byte(frameRow), []byte("row"))
+	f.Add(byte('Z'), []byte("unknown"))
+	f.Fuzz(func(t *testing.T, typ byte, payload []byte) {
+		for _, b := range [][]byte{
+			new(raw).frame(typ, payload).tail(Tail{}),
+			newRaw().frame(typ, payload).tail(Tail{}),
+			newRaw().frame(typ, payload).tail(Tail{Rows: 1, Bytes: int64(len(payload))}),
+		} {
+			p, err := ReadPage(bytes.NewReader(b), 0)
+			if err != nil {
+				if !typed(err) || errors.Is(err, ErrTruncated) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			again, err := ReadPage(bytes.NewReader(pageBytes(t, p)), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			samePage(t, p, again)
+		}
+	})
+}
+
 func FuzzDecodePush(f *testing.F) {
 	n := fixedNudge()
 	f.Add(batchBytes(f, fixedBatch()))

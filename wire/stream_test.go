@@ -373,3 +373,59 @@ func TestPushConnGarbage(t *testing.T) {
 		_ = conn.Close()
 	}
 }
+
+// The client in a bubble of fake time: every deadline is where the configuration says.
+func TestClientTimesInMemory(t *testing.T) {
+	whole := pageBytes(t, fixedPage())
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		after   time.Duration
+		want    error
+	}{
+		"page":      {func(w http.ResponseWriter, r *http.Request) { _, _ = RespondPage(w, r, server, fixedPage()) }, 0, nil},
+		"no header": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2 * time.Second, nil},
+		"stalled body": {func(w http.ResponseWriter, r *http.Request) {
+			respond(whole[:50], "", 0)(w, r)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, 5 * time.Second, errStalled},
+		"dripping body": {func(w http.ResponseWriter, r *http.Request) {
+			respond(whole[:50], "", 0)(w, r)
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte{frameRow})
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-r.Context().Done():
+				case <-time.After(4 * time.Second):
+				}
+			}
+		}, 30 * time.Second, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPipes()
+				srv := &http.Server{Handler: c.handler}
+				done := make(chan error)
+				go func() { done <- srv.Serve(p) }()
+				client := NewClient(selfNamed("n2"), ClientConfig{Dial: p.Dial})
+				start := time.Now()
+				page, err := client.Since(t.Context(), Peer{Name: "n1", Addr: "n1:1"}, SinceRequest{})
+				if got := time.Since(start); got != c.after {
+					t.Errorf("gave up after %s, want %s", got, c.after)
+				}
+				switch {
+				case c.after == 0:
+					if err != nil {
+						t.Error(err)
+					}
+				case err == nil, c.want != nil && (page == nil || !errors.Is(err, c.want)):
+					t.Errorf("%v, %v", page, err)
+				}
+				client.Close()
+				_ = srv.Close()
+				<-done
+				synctest.Wait()
+			})
+		})
+	}
+}
