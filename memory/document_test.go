@@ -184,6 +184,13 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%s: %s", in, got)
 		}
 	}
+	for year := 1899; year < 2105; year++ {
+		for month := 1; month <= 12; month++ {
+			if want := time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day(); daysIn(year, month) != want {
+				t.Errorf("%d-%d has %d days", year, month, want)
+			}
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns"))
 		back, err := ParseTime(FormatTime(at))
@@ -249,6 +256,9 @@ func TestMember(t *testing.T) {
 	}
 	if err := ValidateValue(NewKey(KindMember, "n2"), value); err == nil {
 		t.Error("a member under another name")
+	}
+	if other := (Member{Name: "n1", HTTP: "[::1]:9078", Gossip: "10.0.0.1:7946"}); other.ContentHash() == m.ContentHash() {
+		t.Error("content hash")
 	}
 	later := `{"name":"n1","http":"a:1","gossip":"","zone":"b","extra":[1, 2]}`
 	back, err := DecodeMember([]byte(later))

@@ -36,13 +36,14 @@ type Draft struct {
 // types, numbers out of range and anything after the object are FieldErrors. null is the same as leaving the member out. Values are
 // checked by Memory.
 func DecodeDraft(data []byte) (Draft, error) {
-	var d Draft
-	err := eachMember(data, "body", d.field)
-	if err != nil {
+	r := draftReader{said: new(draftValues)}
+	if err := eachMember(data, "body", r.field); err != nil {
 		return Draft{}, err
 	}
-	sortFields(d.Extra)
-	return d, nil
+	if err := settleExtra(r.draft.Extra); err != nil {
+		return Draft{}, err
+	}
+	return r.draft, nil
 }
 
 // DecodeDrafts reads a bulk body: a bare array or {"memories":[...]}, at most MaxBulk.
@@ -100,44 +101,66 @@ func kindOf(data []byte) byte {
 	return 0
 }
 
-func (d *Draft) field(name string, v []byte) (err error) {
+// draftValues is what the pointers of a decoded Draft point into: one allocation for all of them.
+type draftValues struct {
+	title, content, tier, namespace, source, agentID, scope, onConflict string
+	priority, ttlSecs                                                   int64
+	confidence                                                          float64
+	expiresAt                                                           time.Time
+}
+
+type draftReader struct {
+	draft Draft
+	said  *draftValues
+}
+
+func (r *draftReader) field(name string, v []byte) error {
 	if isNull(v) && known[name] {
 		return nil
 	}
+	d, said := &r.draft, r.said
 	switch name {
 	case "title":
-		d.Title, err = optionalString(name, v)
+		return say(&d.Title, &said.title, stringField, name, v)
 	case "content":
-		d.Content, err = optionalString(name, v)
+		return say(&d.Content, &said.content, stringField, name, v)
 	case "tier":
-		d.Tier, err = optionalString(name, v)
+		return say(&d.Tier, &said.tier, stringField, name, v)
 	case "namespace":
-		d.Namespace, err = optionalString(name, v)
+		return say(&d.Namespace, &said.namespace, stringField, name, v)
 	case "source":
-		d.Source, err = optionalString(name, v)
-	case "tags":
-		d.Tags, err = tagsField(v)
+		return say(&d.Source, &said.source, stringField, name, v)
 	case "priority":
-		d.Priority, err = optionalInteger(name, v)
+		return say(&d.Priority, &said.priority, integerField, name, v)
 	case "confidence":
-		d.Confidence, err = optionalNumber(name, v)
+		return say(&d.Confidence, &said.confidence, numberField, name, v)
 	case "ttl_secs":
-		d.TTLSecs, err = optionalInteger(name, v)
+		return say(&d.TTLSecs, &said.ttlSecs, integerField, name, v)
 	case "expires_at":
-		var t time.Time
-		if t, err = timeField(name, v); err == nil {
-			d.ExpiresAt = &t
-		}
+		return say(&d.ExpiresAt, &said.expiresAt, timeField, name, v)
 	case "agent_id":
-		d.AgentID, err = optionalString(name, v)
+		return say(&d.AgentID, &said.agentID, stringField, name, v)
 	case "scope":
-		d.Scope, err = optionalString(name, v)
+		return say(&d.Scope, &said.scope, stringField, name, v)
 	case "on_conflict":
-		d.OnConflict, err = optionalString(name, v)
+		return say(&d.OnConflict, &said.onConflict, stringField, name, v)
+	case "tags":
+		var err error
+		d.Tags, err = tagsField(v)
+		return err
 	case "metadata":
+		var err error
 		d.Metadata, err = metadataField(v)
+		return err
 	default:
-		err = addExtra(&d.Extra, name, v)
+		return addExtra(&d.Extra, name, v)
+	}
+}
+
+// say reads a value into place and points to it.
+func say[T any](to **T, place *T, read func(string, []byte) (T, error), name string, v []byte) (err error) {
+	if *place, err = read(name, v); err == nil {
+		*to = place
 	}
 	return err
 }
@@ -148,22 +171,6 @@ func addExtra(extra *[]Field, name string, v []byte) error {
 		*extra = append(*extra, f)
 	}
 	return err
-}
-
-func optionalInteger(name string, v []byte) (*int64, error) {
-	n, err := integerField(name, v)
-	if err != nil {
-		return nil, err
-	}
-	return &n, nil
-}
-
-func optionalNumber(name string, v []byte) (*float64, error) {
-	x, err := numberField(name, v)
-	if err != nil {
-		return nil, err
-	}
-	return &x, nil
 }
 
 // Memory fills the defaults and applies every limit of the contract. The agent id is the body's, else agent (the door's: header,

@@ -38,7 +38,8 @@ func TestBadDrafts(t *testing.T) {
 		{strings.Repeat("[", 100_000), "body"}, {strings.Repeat(`{"a":`, 100_000), "body"}, {body(`"x":` + strings.Repeat("[", 20_000)), "body"},
 		// keys
 		{body(`"title":"u"`), "body"}, {`{"title":"t","content":"c","\u0074itle":"u"}`, "body"}, {body(`"a":1,"a":1`), "body"},
-		{body(`"Content":"c"`), "body"}, {`{"title":"t","CONTENT":"c"}`, "body"}, {body(`"metadata":{"a":1,"a":2}`), "body"}, {body(`"Token":"c"`), "body"},
+		{body(`"Content":"c"`), "body"}, {`{"title":"t","CONTENT":"c"}`, "body"}, {body(`"metadata":{"a":1,"a":2}`), "body"}, {body(`"Token":"c"`), "body"}, {body(`"new":1,"NEW":1`), "body"},
+		{body(`"new":[1e999]`), "body"}, {body(`"metadata":{"a":"1e999","b":[{"\"":-1E+400}]}`), "metadata"}, {body(`"metadata":{"a":1` + strings.Repeat("0", 400) + `}`), "metadata"},
 		// encoding
 		{body("\"x\":\"\xff\""), "body"}, {"{\"title\":\"t\xc3\",\"content\":\"c\"}", "body"}, {body(`"x":"\ud800"`), "body"},
 		{`{"title":"t","content":"\udc00 a"}`, "body"}, {body("\"\xed\xa0\x80\":1"), "body"}, {body(`"x":"` + "\x01" + `"`), "body"}, {body(`"metadata":{"a":"\ud800"}`), "body"},
@@ -104,6 +105,7 @@ func TestGoodDrafts(t *testing.T) {
 		{"escaped key", `{"t\u0069tle":"t","content":"c"}`},
 		{"server fields", body(`"id":"x","created_at":"garbage","updated_at":7,"access_count":"no","last_accessed_at":{},"token":"x","conflicts":9`)},
 		{"surrogate pair", body(`"metadata":{"a":"\ud83d\ude00"}`)},
+		{"odd numbers", body(`"new":[1e300,1E-999,-0.0,123456789012345678901234567890,0],"metadata":{"1e999":"1e999"}`)},
 		{"on conflict", body(`"on_conflict":"version"`)},
 	} {
 		m, err := create(c.data)

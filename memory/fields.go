@@ -34,9 +34,30 @@ func extraField(name string, value []byte) (f Field, keep bool, err error) {
 	if depth(value) > MaxDepth {
 		return f, false, fieldErrorf("body", "is nested more than %d levels", MaxDepth)
 	}
+	if hugeNumber(value) {
+		return f, false, fieldErrorf("body", "has a number out of range")
+	}
 	v, err := canonical(value)
 	return Field{Name: name, Value: v}, err == nil, err
 }
+
+// settleExtra sorts the unknown members of one body and refuses two that differ in case only.
+func settleExtra(fields []Field) error {
+	sortFields(fields)
+	if len(fields) < 2 {
+		return nil
+	}
+	seen := make(map[string]struct{}, len(fields))
+	for _, f := range fields {
+		seen[strings.ToLower(f.Name)] = struct{}{}
+	}
+	if len(seen) < len(fields) {
+		return errCaseVariants
+	}
+	return nil
+}
+
+var errCaseVariants error = &FieldError{Field: "body", Problem: "has two keys that differ only in case"}
 
 func sortFields(fields []Field) {
 	slices.SortFunc(fields, func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
@@ -55,15 +76,13 @@ func stringField(name string, v []byte) (string, error) {
 	return s, nil
 }
 
-func optionalString(name string, v []byte) (*string, error) {
-	if isNull(v) {
-		return nil, nil
-	}
-	s, err := stringField(name, v)
+// optional reads a value that is a pointer where it is kept.
+func optional[T any](read func(string, []byte) (T, error), name string, v []byte) (*T, error) {
+	x, err := read(name, v)
 	if err != nil {
 		return nil, err
 	}
-	return &s, nil
+	return &x, nil
 }
 
 func integerField(name string, v []byte) (int64, error) {
@@ -102,6 +121,9 @@ func tagsField(v []byte) ([]string, error) {
 		return nil, fieldErrorf("tags", "must be an array of strings")
 	}
 	tags := []string{}
+	if len(v) == 2 {
+		return tags, nil
+	}
 	err := eachElement(v, func(item []byte) error {
 		if item[0] != '"' {
 			return fieldErrorf("tags", "must be an array of strings")
@@ -122,6 +144,9 @@ func metadataField(v []byte) (Raw, error) {
 	}
 	if depth(v) > MaxDepth {
 		return nil, fieldErrorf("metadata", "must be nested at most %d levels", MaxDepth)
+	}
+	if hugeNumber(v) {
+		return nil, fieldErrorf("metadata", "has a number out of range")
 	}
 	m, err := canonical(v)
 	if err != nil {

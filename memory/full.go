@@ -24,7 +24,7 @@ func DecodeFull(data []byte) (Memory, error) {
 			m.Metadata, err = metadataField(v)
 		default:
 			if m.isStored(name) {
-				bit, err = m.storedField(name, v)
+				bit, err = m.storedField(name, v, true)
 			} else {
 				err = addExtra(&m.Extra, name, v)
 			}
@@ -48,7 +48,9 @@ func DecodeFull(data []byte) (Memory, error) {
 	if err := m.check(); err != nil {
 		return Memory{}, err
 	}
-	sortFields(m.Extra)
+	if err := settleExtra(m.Extra); err != nil {
+		return Memory{}, err
+	}
 	return m, m.checkSize()
 }
 

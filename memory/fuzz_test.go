@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"testing"
 	"unicode/utf8"
@@ -101,8 +102,8 @@ func checkStored(t *testing.T, m Memory) {
 	if back.Title != m.Title || back.Content != m.Content {
 		t.Fatal("text changed")
 	}
-	var any map[string]any
-	if err := ParseJSON(AppendView(nil, "id", value, ViewFields{Token: "t", Conflicts: 1}), &any); err != nil {
+	var fields map[string]any
+	if err := json.Unmarshal(AppendView(nil, "id", value, ViewFields{Token: "t", Conflicts: 1}), &fields); err != nil {
 		t.Fatalf("view: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"net"
 	"strconv"
 )
@@ -29,7 +30,10 @@ func (m *Member) Encode() []byte {
 	return append(b, '}')
 }
 
-// DecodeMember reads and validates a stored member.
+// ContentHash is the hash of the whole value: a server made all of it.
+func (m *Member) ContentHash() Hash { return HashOf("memd/member/1" + string(m.Encode())) }
+
+// DecodeMember reads and validates a stored member, and shares nothing with the value.
 func DecodeMember(value []byte) (Member, error) {
 	var m Member
 	err := eachMember(value, "value", func(name string, v []byte) (err error) {
@@ -41,7 +45,7 @@ func DecodeMember(value []byte) (Member, error) {
 		case "gossip":
 			m.Gossip, err = stringField(name, v)
 		default:
-			m.Extra = append(m.Extra, Field{Name: name, Value: Raw(v)})
+			m.Extra = append(m.Extra, Field{Name: name, Value: bytes.Clone(v)})
 		}
 		return err
 	})

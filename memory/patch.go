@@ -24,7 +24,9 @@ func DecodePatch(data []byte) (Patch, error) {
 	if err := eachMember(data, "body", p.field); err != nil {
 		return Patch{}, err
 	}
-	sortFields(p.Extra)
+	if err := settleExtra(p.Extra); err != nil {
+		return Patch{}, err
+	}
 	return p, nil
 }
 
@@ -34,32 +36,29 @@ func (p *Patch) field(name string, v []byte) (err error) {
 	}
 	switch name {
 	case "title":
-		p.Title, err = optionalString(name, v)
+		p.Title, err = optional(stringField, name, v)
 	case "content":
-		p.Content, err = optionalString(name, v)
+		p.Content, err = optional(stringField, name, v)
 	case "tier":
-		p.Tier, err = optionalString(name, v)
+		p.Tier, err = optional(stringField, name, v)
 	case "namespace":
-		p.Namespace, err = optionalString(name, v)
+		p.Namespace, err = optional(stringField, name, v)
 	case "tags":
 		p.Tags, err = tagsField(v)
 	case "priority":
-		p.Priority, err = optionalInteger(name, v)
+		p.Priority, err = optional(integerField, name, v)
 	case "confidence":
-		p.Confidence, err = optionalNumber(name, v)
+		p.Confidence, err = optional(numberField, name, v)
 	case "metadata":
 		p.Metadata, err = metadataField(v)
 	case "agent_id":
-		p.AgentID, err = optionalString(name, v)
+		p.AgentID, err = optional(stringField, name, v)
 	case "expires_at":
 		if s := string(v); s == "null" || s == `""` || s == `"null"` {
 			p.ClearExpiry = true
 			return nil
 		}
-		var t time.Time
-		if t, err = timeField(name, v); err == nil {
-			p.ExpiresAt = &t
-		}
+		p.ExpiresAt, err = optional(timeField, name, v)
 	default:
 		err = addExtra(&p.Extra, name, v)
 	}

@@ -19,31 +19,6 @@ var sources = map[string]bool{
 
 var scopes = map[string]bool{"private": true, "team": true, "unit": true, "org": true, "collective": true}
 
-// checkText is the "clean" rule: valid UTF-8, no control character but newline and tab, no noncharacter.
-func checkText(field, s string) error {
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c < ' ' && c != '\n' && c != '\t' || c == 0x7f {
-				return fieldErrorf(field, "must not contain control characters")
-			}
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			return fieldErrorf(field, "must be valid UTF-8")
-		case r < 0xa0:
-			return fieldErrorf(field, "must not contain control characters")
-		case r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef:
-			return fieldErrorf(field, "must not contain Unicode noncharacters")
-		}
-		i += n
-	}
-	return nil
-}
-
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 func checkTitle(s string) error {

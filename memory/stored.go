@@ -1,17 +1,17 @@
 package memory
 
 import (
+	"bytes"
 	"errors"
 	"math"
-	"strings"
 )
 
-// DecodeMemory reads a stored value. The result has the id of the key; its access statistics are zero, they are the store's to add.
+// DecodeMemory reads a stored value, and shares nothing with it. The result has the id of the key; its access statistics are zero, they are the store's to add.
 // Every type and bound that keeps a reader safe is checked. Rules about who may say what (the list of sources, the namespace
 // grammar) are not: they belong to the door, and a later version may widen them without making its rows defective here.
 func DecodeMemory(key Key, value []byte) (Memory, error) {
 	m := Memory{ID: key.ID()}
-	if err := m.decodeStored(value); err != nil {
+	if err := m.decodeStored(value, true); err != nil {
 		return Memory{}, err
 	}
 	return m, nil
@@ -22,7 +22,7 @@ func ValidateValue(key Key, value []byte) error {
 	switch key.Kind() {
 	case KindMemory:
 		var m Memory
-		return m.decodeStored(value)
+		return m.decodeStored(value, false)
 	case KindMember:
 		m, err := DecodeMember(value)
 		if err == nil && m.Name != key.ID() {
@@ -55,13 +55,14 @@ const (
 	hasAll = 1<<iota - 1
 )
 
-func (m *Memory) decodeStored(value []byte) error {
+// decodeStored checks a stored value and, if keep is set, takes its text along; without, a check of a row costs no copies.
+func (m *Memory) decodeStored(value []byte, keep bool) error {
 	if len(value) < 2 || value[0] != '{' || value[len(value)-1] != '}' {
 		return errValue // AppendView relies on it
 	}
 	have := 0
 	err := eachMember(value, "value", func(name string, v []byte) error {
-		bit, err := m.storedField(name, v)
+		bit, err := m.storedField(name, v, keep)
 		have |= bit
 		return err
 	})
@@ -81,8 +82,11 @@ func (m *Memory) decodeStored(value []byte) error {
 	return checkConfidence(m.Confidence)
 }
 
-func (m *Memory) storedField(name string, v []byte) (bit int, err error) {
+func (m *Memory) storedField(name string, v []byte, keep bool) (bit int, err error) {
 	var n int64
+	if !keep && name == "content" && v[0] == '"' {
+		return hasContent, nil // the decoder has seen that it is a sound string
+	}
 	switch name {
 	case "tier":
 		m.Tier, err = stringField(name, v)
@@ -123,13 +127,17 @@ func (m *Memory) storedField(name string, v []byte) (bit int, err error) {
 		if v[0] != '{' || depth(v) > MaxDepth || len(v) > MaxMetadata {
 			return 0, fieldErrorf(name, "is no object or over its limits")
 		}
-		m.Metadata = Raw(v)
+		if keep {
+			m.Metadata = bytes.Clone(v)
+		}
 		return hasMetadata, nil
 	}
 	if known[name] || answers[name] {
 		return 0, fieldErrorf("value", "has a member that is not stored: %s", name)
 	}
 	// Kept as they are, also when a newer writer's idea of canonical differs from ours.
-	m.Extra = append(m.Extra, Field{Name: strings.Clone(name), Value: Raw(v)})
+	if keep {
+		m.Extra = append(m.Extra, Field{Name: name, Value: bytes.Clone(v)})
+	}
 	return 0, nil
 }

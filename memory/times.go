@@ -10,17 +10,34 @@ var errTime = errors.New("is not an RFC 3339 timestamp")
 // AppendTime writes t as the contract says: UTC, "+00:00" and a fraction of 0, 3, 6 or 9 digits.
 func AppendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, sec := t.Clock()
+	b = appendDigits(b, year, 4)
+	b = appendDigits(append(b, '-'), int(month), 2)
+	b = appendDigits(append(b, '-'), day, 2)
+	b = appendDigits(append(b, 'T'), hour, 2)
+	b = appendDigits(append(b, ':'), minute, 2)
+	b = appendDigits(append(b, ':'), sec, 2)
 	switch ns := t.Nanosecond(); {
 	case ns == 0:
-		b = t.AppendFormat(b, "2006-01-02T15:04:05")
 	case ns%1_000_000 == 0:
-		b = t.AppendFormat(b, "2006-01-02T15:04:05.000")
+		b = appendDigits(append(b, '.'), ns/1_000_000, 3)
 	case ns%1000 == 0:
-		b = t.AppendFormat(b, "2006-01-02T15:04:05.000000")
+		b = appendDigits(append(b, '.'), ns/1000, 6)
 	default:
-		b = t.AppendFormat(b, "2006-01-02T15:04:05.000000000")
+		b = appendDigits(append(b, '.'), ns, 9)
 	}
 	return append(b, "+00:00"...)
+}
+
+func appendDigits(b []byte, n, width int) []byte {
+	at := len(b)
+	b = append(b, "000000000"[:width]...)
+	for i := at + width - 1; i >= at; i-- {
+		b[i] = '0' + byte(n%10)
+		n /= 10
+	}
+	return b
 }
 
 // FormatTime is AppendTime as a string.
@@ -70,7 +87,13 @@ func digits(s string) (n int, ok bool) {
 }
 
 func daysIn(year, month int) int {
-	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	if month == 2 {
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 30 + (month+month>>3)&1
 }
 
 func fraction(s string) (ns int, rest string, ok bool) {
