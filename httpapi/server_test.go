@@ -3,10 +3,12 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +178,40 @@ func drip(conn net.Conn, s string) (int, error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return len(s), nil
+}
+
+// TestReaderThatNeverDrains does not keep a handler.
+func TestReaderThatNeverDrains(t *testing.T) {
+	f := &fake{body: `{"id":"` + strings.Repeat("x", 16<<20) + `"}`}
+	d, _ := newDoor(t, f)
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = NewServer(ServerConfig{Handler: d, WriteTimeout: 200 * time.Millisecond})
+	server.Start()
+	t.Cleanup(server.Close)
+	conn := dial(t, server.Listener.Addr().String())
+	_, _ = io.WriteString(conn, "GET /api/v1/memories/m1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	count := func(want string) bool {
+		return strings.Contains(serve(d, request("GET", "/api/v1/metrics", "")).Body.String(), want)
+	}
+	eventually(t, func() bool {
+		return count("memd_http_requests_in_flight 1\n") && count(`route="GET /api/v1/memories/{id}"} 1`)
+	})
+}
+
+// TestDeadline: a node that does not answer is not waited for.
+func TestDeadline(t *testing.T) {
+	f := &slow{new(fake)}
+	d := New(Config{Node: f, Timeout: 20 * time.Millisecond})
+	if w := serve(d, request("GET", "/api/v1/stats", "")); w.Code != 503 || !strings.Contains(w.Body.String(), `"code":"TIMEOUT"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+type slow struct{ *fake }
+
+func (slow) Stats(ctx context.Context, _ ReadOptions) (Stats, error) {
+	<-ctx.Done()
+	return Stats{}, ctx.Err()
 }
 
 // TestShutdown: a server that stops answers what it has begun; its context ends the rest.
