@@ -97,7 +97,8 @@ func appendFields(b []byte, fields []Field) []byte {
 }
 
 // ContentHash covers what the writer said and nothing that a server made: not created_at, not updated_at, not an expiry computed from
-// the tier. One request executed on two nodes has one content hash, so its twins collapse in the view.
+// the tier. One request executed on two nodes has one content hash, so its twins collapse in the view. An agent id that a door made up
+// for the request would part them: a caller hashes the memory made without it (Draft.Memory with agent "").
 func (m *Memory) ContentHash() Hash {
 	s := scratch.Get().(*[]byte)
 	b := append((*s)[:0], "memd/content/1"...)
