@@ -1,0 +1,217 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/storage"
+)
+
+// Update changes one live memory. Errors beside those of change: memory.ErrNotFound,
+// *memory.AmbiguousError, memory.ErrMismatch, *memory.ConflictError (the new title is
+// taken), *memory.FieldError.
+//
+// With a token (If-Match) the patch is applied to what the writer had read and takes the
+// place of exactly that; versions that it had not seen stay beside it as siblings
+// (replication.md B4). A token whose versions have all been superseded is ErrMismatch:
+// there is nothing left that the patch could apply to.
+func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpapi.WriteOptions) (httpapi.Updated, error) {
+	if err := n.reachMatch(ctx, opt.Match); err != nil {
+		return httpapi.Updated{}, err
+	}
+	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash(opt.IdempotencyKey), Match: opt.Match}
+	if p.AgentID != nil {
+		put.Agent = *p.AgentID
+	}
+	var m memory.Memory
+	var local storage.Local
+	conflicts := 0
+	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
+		t, err := findTarget(tx, id, put)
+		if err != nil {
+			return err
+		}
+		if m, err = memory.DecodeMemory(t.key, t.base.Value); err != nil {
+			return fmt.Errorf("update %s: %w", t.key, err)
+		}
+		old := m
+		if m, err = p.Apply(m, n.now()); err != nil {
+			return err
+		}
+		if m.Namespace != old.Namespace || m.Title != old.Title {
+			if err := titleFree(tx, t.key, m); err != nil {
+				return err
+			}
+		}
+		local, conflicts = t.local, t.left
+		put.Content = m.ContentHash()
+		_, err = tx.Put(t.key, m.Encode(), put)
+		return err
+	})
+	if err != nil {
+		return httpapi.Updated{}, withID(err, m.ID)
+	}
+	out := httpapi.Updated{Dot: w.last(), Acks: w.acks}
+	if w.held != nil { // a retry: what the record says now
+		out.Rendered, err = n.render(memory.NewKey(memory.KindMemory, w.held.id))
+		return out, err
+	}
+	out.Body = memory.AppendView(nil, m.ID, m.Encode(), memory.ViewFields{
+		AccessCount: local.AccessCount, LastAccessedAt: local.LastAccessedAt, Token: w.token.Token(), Conflicts: conflicts,
+	})
+	out.Token = w.token
+	return out, nil
+}
+
+// Delete removes one live memory: a version that says so, which removes what it had seen
+// and never a concurrent version that it had not (replication.md B4). Errors as Update.
+func (n *Node) Delete(ctx context.Context, id string, opt httpapi.WriteOptions) (httpapi.Deleted, error) {
+	if err := n.reachMatch(ctx, opt.Match); err != nil {
+		return httpapi.Deleted{}, err
+	}
+	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash(opt.IdempotencyKey), Match: opt.Match}
+	var full string
+	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
+		t, err := findTarget(tx, id, put)
+		if err != nil {
+			return err
+		}
+		full = t.key.ID()
+		_, err = tx.Delete(t.key, put)
+		return err
+	})
+	if err != nil {
+		return httpapi.Deleted{}, withID(err, full)
+	}
+	if w.held != nil {
+		full = w.held.id
+	}
+	return httpapi.Deleted{ID: full, Dot: w.last(), Token: w.token, Acks: w.acks}, nil
+}
+
+// target is the memory that a changing verb means.
+type target struct {
+	key   memory.Key
+	local storage.Local
+	base  *memory.Version // what the writer had read
+	left  int             // conflicts that stay beside the new version
+}
+
+// findTarget resolves id to a live memory and to the version that the write starts from.
+// A write of the same idempotency key that is held already ends it with *errHeld.
+func findTarget(tx *storage.Tx, id string, put storage.PutOptions) (target, error) {
+	key, rec, local, err := find(tx, id)
+	if err != nil && !errors.Is(err, memory.ErrNotFound) {
+		return target{}, err
+	}
+	// Before "not found": the retry of a delete meets its own tombstone.
+	if held, idemErr := findIdem(tx, put.Idem, func(k memory.Key, _ memory.Hash) bool { return key == "" || k == key }); idemErr != nil {
+		return target{}, idemErr
+	} else if held != nil {
+		return target{}, held
+	}
+	if err != nil {
+		return target{}, err
+	}
+	v := rec.View()
+	if !v.Live {
+		return target{}, memory.ErrNotFound
+	}
+	if put.Match == nil {
+		return target{key: key, local: local, base: v.Winner}, nil
+	}
+	seen := memory.Record{Key: key} // the record as the writer had read it
+	rest := memory.Record{Key: key}
+	for _, s := range rec.Versions {
+		if put.Match.Contains(s.Dot) {
+			seen.Versions = append(seen.Versions, s)
+		} else if !s.Deleted {
+			rest.Versions = append(rest.Versions, s)
+		}
+	}
+	sv := seen.View()
+	if !sv.Live {
+		return target{}, memory.ErrMismatch
+	}
+	left := 0
+	if len(rest.Versions) > 0 {
+		left = rest.View().Conflicts + 1
+	}
+	return target{key: key, local: local, base: sv.Winner, left: left}, nil
+}
+
+// find reads the record with this id or with this unique id prefix.
+func find(tx *storage.Tx, id string) (memory.Key, memory.Record, storage.Local, error) {
+	key := memory.NewKey(memory.KindMemory, id)
+	rec, local, ok, err := tx.Get(key)
+	if err != nil || ok {
+		return key, rec, local, err
+	}
+	if key, err = tx.ResolvePrefix(memory.KindMemory, id); err != nil {
+		return "", rec, local, err
+	}
+	rec, local, ok, err = tx.Get(key)
+	if err == nil && !ok {
+		err = memory.ErrNotFound
+	}
+	return key, rec, local, err
+}
+
+// findIdem looks for an earlier write of the same idempotency key. One that did
+// something else is a conflict: the key was used twice.
+func findIdem(tx *storage.Tx, idem memory.Hash, same func(memory.Key, memory.Hash) bool) (*errHeld, error) {
+	if idem.IsZero() {
+		return nil, nil
+	}
+	key, mark, ok, err := tx.Idem(idem)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if !same(key, mark.Content) {
+		return nil, &memory.FieldError{Field: "Idempotency-Key", Problem: "was used for another request"}
+	}
+	return &errHeld{id: key.ID(), dots: clock.Of(mark.Dot)}, nil
+}
+
+func idemHash(key string) memory.Hash {
+	if key == "" {
+		return memory.Hash{}
+	}
+	return memory.HashOf(key)
+}
+
+// titleFree refuses a rename onto a title that another live memory shows.
+func titleFree(tx *storage.Tx, key memory.Key, m memory.Memory) error {
+	holders, err := tx.ByTitle(m.Namespace, m.Title)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		if h != key {
+			return &memory.ConflictError{ExistingID: h.ID(), Namespace: m.Namespace}
+		}
+	}
+	return nil
+}
+
+// reachMatch brings this node to where the writer's token is: a write may only take the
+// place of versions that are known here.
+func (n *Node) reachMatch(ctx context.Context, match *clock.Clock) error {
+	if match == nil {
+		return nil
+	}
+	return n.reach(ctx, match)
+}
+
+// withID names the record in a missed quorum, since the write may stand.
+func withID(err error, id string) error {
+	var q *memory.QuorumError
+	if errors.As(err, &q) && q.ID == "" && q.Committed != memory.CommittedFalse {
+		q.ID = id
+	}
+	return err
+}

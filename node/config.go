@@ -1,0 +1,97 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/memd/memd/cluster"
+	"github.com/memd/memd/internal/mutant"
+	"github.com/memd/memd/memory"
+)
+
+// Config is one node's configuration. The zero value of a field means the default that
+// the field names.
+type Config struct {
+	Name    string // stable, unique label; required
+	DataDir string // required; created 0700, locked while open
+	Version string // shown in health and status
+
+	HTTPAddr      string // host:port to listen on; required unless Listener is set
+	HTTPAdvertise string // host:port that peers use; "" = the listen address
+	AllowedHosts  []string
+
+	GossipAddr      string // host:port; required unless Transport is set
+	GossipAdvertise string
+	Join            []string // gossip addresses of seeds
+
+	BootstrapExpect int           // members to wait for on a brand-new cluster; 0 = 1
+	QuorumWrites    int           // W; 0 = majority of the registered members
+	QuorumTimeout   time.Duration // 0 = 2 s
+	CatchupInterval time.Duration // period of the safety-net pull; 0 = triggers only
+
+	ClockOffset time.Duration // test only: shifts this node's wall clock
+	Log         *slog.Logger  // nil = discard
+	Registry    *prometheus.Registry
+
+	// For tests with whole nodes in one process.
+	Listener    net.Listener      // nil = listen on HTTPAddr
+	Transport   cluster.Transport // nil = sockets on GossipAddr
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	NoSync      bool // the store does not fsync
+	Mutants     mutant.Set
+}
+
+func (c *Config) validate() error {
+	if err := memory.ValidateNodeName(c.Name); err != nil {
+		return err
+	}
+	switch {
+	case c.DataDir == "":
+		return errors.New("data-dir is required")
+	case c.QuorumWrites < 0:
+		return fmt.Errorf("quorum-writes is %d; it cannot be negative", c.QuorumWrites)
+	case c.BootstrapExpect < 0:
+		return fmt.Errorf("bootstrap-expect is %d; it cannot be negative", c.BootstrapExpect)
+	case c.QuorumTimeout < 0 || c.CatchupInterval < 0:
+		return errors.New("times cannot be negative")
+	case c.BootstrapExpect > 1 && c.QuorumWrites > c.BootstrapExpect:
+		return fmt.Errorf("quorum-writes is %d with %d members expected: no write could succeed", c.QuorumWrites, c.BootstrapExpect)
+	}
+	c.BootstrapExpect = max(c.BootstrapExpect, 1)
+	if c.QuorumTimeout == 0 {
+		c.QuorumTimeout = 2 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// advertised is the address that peers are told: what was configured, else where the
+// listener is, with an unspecified host made loopback (a wildcard can be dialled by
+// nobody).
+func advertised(configured string, bound net.Addr) (string, error) {
+	if configured != "" {
+		if _, _, err := net.SplitHostPort(configured); err != nil {
+			return "", fmt.Errorf("advertise address %q: %w", configured, err)
+		}
+		return configured, nil
+	}
+	host, port, err := net.SplitHostPort(bound.String())
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("listening on %s: peers need an address of this node; set the advertise address", bound)
+	}
+	return net.JoinHostPort(host, port), nil
+}

@@ -1,0 +1,233 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/memd/memd/cluster"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/storage"
+	"github.com/memd/memd/wire"
+)
+
+// registry is the set of registered members: live KindMember records. N of the quorum
+// is their number, never the number that gossip calls alive (replication.md B6).
+type registry struct {
+	mu      sync.Mutex
+	members []memory.Member // sorted by name
+}
+
+func (r *registry) set(ms []memory.Member) (changed bool) {
+	slices.SortFunc(ms, func(a, b memory.Member) int { return cmp.Compare(a.Name, b.Name) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.EqualFunc(r.members, ms, sameMember) {
+		return false
+	}
+	r.members = ms
+	return true
+}
+
+func sameMember(a, b memory.Member) bool {
+	return a.Name == b.Name && a.HTTP == b.HTTP && a.Gossip == b.Gossip
+}
+
+func (r *registry) list() []memory.Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members // never changed in place
+}
+
+func (r *registry) count() int { return len(r.list()) }
+
+func (r *registry) get(name string) (memory.Member, bool) {
+	ms := r.list()
+	i, ok := slices.BinarySearchFunc(ms, name, func(m memory.Member, name string) int { return cmp.Compare(m.Name, name) })
+	if !ok {
+		return memory.Member{}, false
+	}
+	return ms[i], true
+}
+
+// loadMembers takes the registry from the store's derived index.
+func (n *Node) loadMembers() error {
+	var ms []memory.Member
+	err := n.store.View(func(tx *storage.Tx) (err error) {
+		ms, err = tx.Members()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if n.members.set(ms) {
+		n.log.Info("registered members", "n", len(ms))
+		n.reconcilePeers()
+	}
+	return nil
+}
+
+// reconcilePeers lets the per-peer loops follow the set of peers.
+func (n *Node) reconcilePeers() {
+	n.push.Reconcile()
+	n.pull.Reconcile()
+}
+
+// pushPeers are the registered members other than this one: only they count for W, so
+// only they are pushed to. The address is what gossip says now, else what is registered.
+func (n *Node) pushPeers() []wire.Peer {
+	seen := n.gossip.Members()
+	var peers []wire.Peer
+	for _, m := range n.members.list() {
+		if m.Name == n.cfg.Name {
+			continue
+		}
+		p := wire.Peer{Name: m.Name, Addr: m.HTTP}
+		for _, g := range seen {
+			if g.Name == m.Name && g.HTTP != "" {
+				p.Addr, p.Boot = g.HTTP, g.Boot
+			}
+		}
+		peers = append(peers, p)
+	}
+	return peers
+}
+
+// pullPeers are pushPeers and, beyond them, members of this cluster that gossip shows
+// and no record names yet: a node that has just joined learns the registry from them.
+func (n *Node) pullPeers() []wire.Peer {
+	peers := n.pushPeers()
+	id := n.store.Cluster()
+	for _, g := range n.gossip.Members() {
+		if g.Name == n.cfg.Name || g.HTTP == "" || id.IsZero() || g.Cluster != cluster.ID(id) || g.State != cluster.StateAlive {
+			continue
+		}
+		if _, ok := n.members.get(g.Name); !ok {
+			peers = append(peers, wire.Peer{Name: g.Name, Addr: g.HTTP, Boot: g.Boot})
+		}
+	}
+	return peers
+}
+
+// runFormation gives a new store its cluster id, then registers this node, and ends.
+// A node without an id holds nothing and answers no sync request.
+func (n *Node) runFormation(ctx context.Context) error {
+	for n.store.Cluster().IsZero() {
+		changed := n.gossipChanged()
+		id, err := n.form()
+		if err != nil {
+			n.log.Error("cannot tell which cluster to join", "err", err)
+		}
+		if !id.IsZero() {
+			if err := n.store.SetCluster(id); err != nil {
+				return fmt.Errorf("set cluster id: %w", err)
+			}
+			n.log.Info("cluster joined", "cluster", id)
+			if err := n.gossip.SetMeta(func(m *cluster.Meta) { m.Cluster = cluster.ID(id) }); err != nil {
+				return err
+			}
+			n.reconcilePeers()
+			break
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // a failed decision may heal without an event
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return n.register(ctx)
+}
+
+func (n *Node) form() (memory.ClusterID, error) {
+	self := cluster.Member{Name: n.cfg.Name, Meta: n.gossip.Meta()}
+	switch d := cluster.Form(self, n.gossip.Members(), n.cfg.BootstrapExpect, len(n.cfg.Join) > 0); d.Formation {
+	case cluster.Mint:
+		var id memory.ClusterID
+		rand.Read(id[:]) // never fails
+		n.minted = true
+		return id, nil
+	case cluster.Adopt:
+		return memory.ClusterID(d.ID), nil
+	case cluster.Split:
+		return memory.ClusterID{}, errors.New(d.Reason)
+	default:
+		return memory.ClusterID{}, nil
+	}
+}
+
+// register writes this node's member record when it is missing or another than what
+// the node says of itself now. A node that joins a cluster reads the registry first.
+func (n *Node) register(ctx context.Context) error {
+	want := memory.Member{Name: n.cfg.Name, HTTP: n.httpAdvertise, Gossip: n.gossip.Addr()}
+	for !n.minted && !n.pull.Synced() {
+		if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
+		return nil
+	}
+	_, err := n.store.Commit(ctx, func(tx *storage.Tx) error {
+		_, err := tx.Put(memory.NewKey(memory.KindMember, want.Name), want.Encode(), storage.PutOptions{Agent: "memd:" + want.Name})
+		return err
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("register %s: %w", want.Name, err)
+	}
+	return nil
+}
+
+// mayWrite says whether this node may take writes at all. An error means that nothing
+// was written anywhere.
+//
+// A node that has peers takes its first write only after one pull has completed: until
+// then its registry may be an old one, and its wall clock behind what it superseded once
+// (replication.md C 56). Only W=1 is let through after the wait, since it promises
+// nothing of the others.
+func (n *Node) mayWrite(ctx context.Context, override int) error {
+	if n.skew.tooFar() {
+		return n.refuse("clock_offset", override)
+	}
+	if n.writable.Load() {
+		return nil
+	}
+	deadline := time.NewTimer(n.cfg.QuorumTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		_, registered := n.members.get(n.cfg.Name)
+		formed := registered && n.members.count() >= n.cfg.BootstrapExpect
+		if formed && (n.pull.Synced() || len(n.pullPeers()) == 0) {
+			n.writable.Store(true)
+			return nil
+		}
+		select {
+		case <-poll.C:
+			continue
+		case <-ctx.Done():
+		case <-deadline.C:
+		}
+		if formed && (override == 1 || override == 0 && n.cfg.QuorumWrites == 1) {
+			return nil
+		}
+		return n.refuse("unreachable", override)
+	}
+}
+
+// refuse is the answer to a write that did not begin.
+func (n *Node) refuse(reason string, override int) error {
+	n.metrics.refused.WithLabelValues(reason).Inc()
+	return &memory.QuorumError{Needed: max(override, n.defaultW()), Reason: reason, Committed: memory.CommittedFalse}
+}

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/storage"
+	"github.com/memd/memd/wire"
+)
+
+// originalPageBytes ends a page of UpdatedSince: the whole answer is in memory once.
+const originalPageBytes = 4 << 20
+
+// UpdatedSince answers clients of the original service: live memories in the order in
+// which this node got them, so that a back-dated or relayed one is never jumped over.
+func (n *Node) UpdatedSince(_ context.Context, r wire.UpdatedSince) (*wire.UpdatedSinceReply, error) {
+	out := &wire.UpdatedSinceReply{Limit: r.Limit, Memories: []json.RawMessage{}}
+	if r.Text != "" {
+		out.UpdatedSince = &r.Text
+	}
+	var first, last time.Time
+	size := 0
+	rows, more, err := n.store.ChangedSince(r.Since, r.After, r.Limit)
+	if err != nil {
+		return nil, err
+	}
+	after := r.After
+	for i := range rows {
+		row := &rows[i]
+		if size > originalPageBytes {
+			more = true
+			break
+		}
+		body := memory.AppendView(nil, row.Key.ID(), row.Value, memory.ViewFields{
+			AccessCount: row.Local.AccessCount, LastAccessedAt: row.Local.LastAccessedAt,
+		})
+		size += len(body)
+		out.Memories = append(out.Memories, body)
+		after = row.Seq
+		if first.IsZero() || row.UpdatedAt.Before(first) {
+			first = row.UpdatedAt
+		}
+		if row.UpdatedAt.After(last) {
+			last = row.UpdatedAt
+		}
+	}
+	out.Count = len(out.Memories)
+	if out.Count > 0 {
+		a, b := memory.FormatTime(first), memory.FormatTime(last)
+		out.EarliestUpdatedAt, out.LatestUpdatedAt = &a, &b
+	}
+	if more {
+		next := r.NextSince(after)
+		out.NextSince = &next
+	}
+	return out, nil
+}
+
+// ImportPush takes the JSON push of a client of the original: each item is a write of
+// that sender with a dot of this node, replicated by the same road as any other
+// (contract 8.9).
+func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.WriteOptions) (*wire.SyncPushReply, error) {
+	out := &wire.SyncPushReply{DryRun: p.DryRun, ReceiverAgentID: "memd:" + n.cfg.Name, ReceiverClock: wire.SyncClock{Entries: map[string]string{}}}
+	w, err := n.admit(ctx, opt.W)
+	if err != nil {
+		return nil, err
+	}
+	skip := func(list string, i int, id string, err error) {
+		out.Skipped++
+		out.Errors = append(out.Errors, wire.SyncItemError{List: list, Index: i, ID: id, Error: err.Error()})
+	}
+	type item struct {
+		list  string
+		index int
+		id    string
+		p     *pending
+		count *int
+	}
+	var items []item
+	for i, raw := range p.Memories {
+		m, err := memory.DecodeFull(raw)
+		if err != nil {
+			skip("memories", i, m.ID, err)
+			continue
+		}
+		if p.DryRun {
+			out.Noop++
+			continue
+		}
+		items = append(items, item{"memories", i, m.ID, n.submit(w, n.importOne(m, p.SenderAgentID)), &out.Applied})
+	}
+	for i, id := range p.Deletions {
+		if err := memory.ValidateID(id); err != nil {
+			skip("deletions", i, id, err)
+			continue
+		}
+		if p.DryRun {
+			out.Noop++
+			continue
+		}
+		items = append(items, item{"deletions", i, id, n.submit(w, importDelete(id, p.SenderAgentID)), &out.Deleted})
+	}
+	later := errors.New("this kind of record comes with a later version of memd")
+	for _, l := range []struct {
+		name string
+		n    int
+	}{
+		{"archives", len(p.Archives)}, {"restores", len(p.Restores)}, {"links", len(p.Links)}, {"pendings", len(p.Pendings)},
+		{"pending_decisions", len(p.PendingDecisions)}, {"namespace_meta", len(p.NamespaceMeta)},
+		{"namespace_meta_clears", len(p.NamespaceMetaClears)},
+	} {
+		for i := range l.n {
+			skip(l.name, i, "", later)
+		}
+	}
+	waiting, cancel := context.WithTimeout(ctx, n.cfg.QuorumTimeout)
+	defer cancel()
+	for _, it := range items {
+		switch _, err := n.await(waiting, it.p, w, nil); {
+		case err == nil:
+			*it.count++
+		case errors.Is(err, errNoop):
+			out.Noop++
+		default:
+			skip(it.list, it.index, it.id, err)
+		}
+	}
+	return out, nil
+}
+
+// errNoop ends a transaction function that has nothing to do.
+var errNoop = errors.New("nothing to do")
+
+// importOne stores a full record under its own id. What is held with an updated_at that
+// is not older stays: the sender's wall clock is all the order that the original has.
+func (n *Node) importOne(m memory.Memory, sender string) func(*storage.Tx) error {
+	return func(tx *storage.Tx) error {
+		key := memory.NewKey(memory.KindMemory, m.ID)
+		rec, _, found, err := tx.Get(key)
+		if err != nil {
+			return err
+		}
+		if v := rec.View(); found && v.Winner != nil && !v.Winner.Deleted {
+			old, err := memory.DecodeMemory(key, v.Winner.Value)
+			if err != nil {
+				return err
+			}
+			if !m.UpdatedAt.After(old.UpdatedAt) {
+				return errNoop
+			}
+		}
+		_, err = tx.Put(key, m.Encode(), storage.PutOptions{Agent: sender, Content: m.ContentHash()})
+		return err
+	}
+}
+
+func importDelete(id, sender string) func(*storage.Tx) error {
+	return func(tx *storage.Tx) error {
+		key := memory.NewKey(memory.KindMemory, id)
+		rec, _, found, err := tx.Get(key)
+		if err != nil {
+			return err
+		}
+		if !found || !rec.View().Live {
+			return errNoop
+		}
+		_, err = tx.Delete(key, storage.PutOptions{Agent: sender})
+		return err
+	}
+}

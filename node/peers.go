@@ -1,0 +1,95 @@
+package node
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/memd/memd/clock"
+)
+
+// clocks remembers the durable clock that each peer last reported, and the origin under
+// which it writes.
+type clocks struct {
+	mu      sync.Mutex
+	m       map[string]clock.Clock
+	origins map[string]clock.Origin
+}
+
+func (c *clocks) setOrigin(name string, o clock.Origin) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.origins == nil {
+		c.origins = map[string]clock.Origin{}
+	}
+	c.origins[name] = o
+}
+
+// origin under which the peer last wrote, 0 if it is not known. It may be an old one: a
+// hint that names it asks for nothing new.
+func (c *clocks) origin(name string) clock.Origin {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.origins[name]
+}
+
+func (c *clocks) set(name string, k clock.Clock) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[string]clock.Clock{}
+	}
+	c.m[name] = k
+}
+
+func (c *clocks) get(name string) clock.Clock {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m[name]
+}
+
+// maxOffset is how far this node's wall clock may be from the median of its peers'
+// before it refuses to stamp new writes (replication.md B3).
+const maxOffset = 60 * time.Second
+
+// skew samples the offsets of the peers' wall clocks on pulls.
+type skew struct {
+	mu      sync.Mutex
+	offsets map[string]time.Duration // peer's clock minus ours
+}
+
+// observe takes one sample, good to half the round trip; a slow answer says nothing.
+func (s *skew) observe(name string, at clock.Stamp, sent, received time.Time) {
+	rtt := received.Sub(sent)
+	if at == 0 || rtt < 0 || rtt > 5*time.Second {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.offsets == nil {
+		s.offsets = map[string]time.Duration{}
+	}
+	s.offsets[name] = at.Time().Sub(sent.Add(rtt / 2))
+}
+
+// median of the peers' offsets; ok only with two peers or more, since with one nobody
+// can tell which of the two is wrong.
+func (s *skew) median() (offset time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.offsets) < 2 {
+		return 0, false
+	}
+	all := make([]time.Duration, 0, len(s.offsets))
+	for _, o := range s.offsets {
+		all = append(all, o)
+	}
+	slices.Sort(all)
+	return all[len(all)/2], true
+}
+
+// tooFar reports whether this node's clock is the odd one out.
+func (s *skew) tooFar() bool {
+	o, ok := s.median()
+	return ok && o.Abs() > maxOffset
+}

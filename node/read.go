@@ -1,0 +1,202 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/storage"
+)
+
+// tokenPatience is how long a read waits for what its token names (replication.md B12).
+const tokenPatience = 500 * time.Millisecond
+
+// reach waits until this node's durable clock covers the token, with a pull aimed at
+// what is missing. It returns *memory.BehindError when that takes longer than
+// tokenPatience.
+func (n *Node) reach(ctx context.Context, token *clock.Clock) error {
+	if token == nil || n.store.Clock().Covers(*token) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
+	defer cancel()
+	if err := n.pull.Want(ctx, *token); err == nil {
+		return nil
+	}
+	missing := token.Minus(n.store.Clock())
+	if missing.Empty() {
+		return nil
+	}
+	return &memory.BehindError{Missing: missing}
+}
+
+// Get returns one live memory, by id or by a unique prefix of it.
+func (n *Node) Get(ctx context.Context, id string, opt httpapi.ReadOptions) (httpapi.Rendered, error) {
+	if err := n.reach(ctx, opt.After); err != nil {
+		return httpapi.Rendered{}, err
+	}
+	var out httpapi.Rendered
+	var key memory.Key
+	err := n.store.View(func(tx *storage.Tx) error {
+		k, rec, local, err := find(tx, id)
+		if err != nil {
+			return err
+		}
+		key = k
+		if out, err = renderRecord(tx, k, rec, local, opt.Conflicts); err != nil {
+			return err
+		}
+		return nil
+	})
+	if err == nil {
+		n.store.Touch(key)
+	}
+	return out, err
+}
+
+// render is Get by key, without counting as an access.
+func (n *Node) render(key memory.Key) (out httpapi.Rendered, err error) {
+	err = n.store.View(func(tx *storage.Tx) error {
+		rec, local, ok, err := tx.Get(key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return memory.ErrNotFound
+		}
+		out, err = renderRecord(tx, key, rec, local, false)
+		return err
+	})
+	return out, err
+}
+
+func renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, local storage.Local, conflicts bool) (httpapi.Rendered, error) {
+	v := rec.View()
+	if !v.Live {
+		return httpapi.Rendered{}, memory.ErrNotFound
+	}
+	id := key.ID()
+	fields := viewFields(v, local)
+	out := httpapi.Rendered{Body: memory.AppendView(nil, id, v.Winner.Value, fields), Token: v.Token}
+	if !conflicts {
+		return out, nil
+	}
+	for i := range rec.Versions {
+		if s := &rec.Versions[i]; !s.Deleted && s != v.Winner && s.Content != v.Winner.Content {
+			out.Siblings = append(out.Siblings, httpapi.Sibling{Dot: s.Dot, Body: memory.AppendView(nil, id, s.Value, fields)})
+		}
+	}
+	m, err := memory.DecodeMemory(key, v.Winner.Value)
+	if err != nil {
+		return httpapi.Rendered{}, err
+	}
+	holders, err := tx.ByTitle(m.Namespace, m.Title)
+	for _, k := range holders {
+		if k != key {
+			out.Ambiguous = append(out.Ambiguous, k.ID())
+		}
+	}
+	return out, err
+}
+
+// viewFields is what goes beside the stored value.
+func viewFields(v memory.View, local storage.Local) memory.ViewFields {
+	return memory.ViewFields{AccessCount: local.AccessCount, LastAccessedAt: local.LastAccessedAt, Token: v.Token.Token(), Conflicts: v.Conflicts}
+}
+
+// List returns a page of live, unexpired memories: priority, then updated_at, both
+// falling.
+func (n *Node) List(ctx context.Context, f memory.Filter, opt httpapi.ReadOptions) ([]httpapi.Rendered, error) {
+	if err := n.reach(ctx, opt.After); err != nil {
+		return nil, err
+	}
+	out := []httpapi.Rendered{}
+	err := n.store.View(func(tx *storage.Tx) error {
+		for item, err := range tx.List(f) {
+			if err != nil {
+				return err
+			}
+			v := item.View
+			out = append(out, httpapi.Rendered{
+				Body:  memory.AppendView(nil, item.Key.ID(), v.Winner.Value, viewFields(v, item.Local)),
+				Token: v.Token,
+			})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Stats counts what this node holds.
+func (n *Node) Stats(ctx context.Context, opt httpapi.ReadOptions) (httpapi.Stats, error) {
+	if err := n.reach(ctx, opt.After); err != nil {
+		return httpapi.Stats{}, err
+	}
+	var s storage.Stats
+	err := n.store.View(func(tx *storage.Tx) (err error) {
+		s, err = tx.Stats()
+		return err
+	})
+	if err != nil {
+		return httpapi.Stats{}, err
+	}
+	soon, err := n.expiring.count(n)
+	if err != nil {
+		return httpapi.Stats{}, err
+	}
+	out := httpapi.Stats{
+		Total: s.Total, ExpiringSoon: soon, DBSizeBytes: s.FileBytes,
+		ByTier: []httpapi.TierCount{}, ByNamespace: []httpapi.NamespaceCount{},
+	}
+	for _, t := range s.ByTier {
+		out.ByTier = append(out.ByTier, httpapi.TierCount{Tier: t.Name, Count: t.Count})
+	}
+	for _, ns := range s.ByNamespace {
+		out.ByNamespace = append(out.ByNamespace, httpapi.NamespaceCount{Namespace: ns.Name, Count: ns.Count})
+	}
+	return out, nil
+}
+
+// WriteStatus says who has a write durably, as far as this node knows.
+func (n *Node) WriteStatus(_ context.Context, d clock.Dot) (httpapi.WriteStatus, error) {
+	dots := clock.Of(d)
+	names := n.holders(dots)
+	if len(names) == 0 {
+		return httpapi.WriteStatus{}, memory.ErrNotFound
+	}
+	members := n.members.count()
+	needed := n.defaultW()
+	return httpapi.WriteStatus{
+		Dot: d, Local: n.store.Clock().Contains(d), AckedBy: names, Acks: len(names),
+		Needed: needed, Members: members, QuorumMet: len(names) >= needed,
+	}, nil
+}
+
+// expiring counts what expires within a day. It reads the whole list index, so the
+// answer is kept for a while: a poll of the statistics must not cost more with more rows.
+type expiring struct {
+	mu   sync.Mutex
+	at   time.Time
+	last int64
+}
+
+const expiringAge = 10 * time.Second
+
+func (e *expiring) count(n *Node) (int64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := n.now()
+	if !e.at.IsZero() && now.Sub(e.at).Abs() < expiringAge {
+		return e.last, nil
+	}
+	err := n.store.View(func(tx *storage.Tx) error {
+		soon, err := tx.Expiring(now, now.Add(24*time.Hour))
+		e.last = int64(soon)
+		return err
+	})
+	e.at = now
+	return e.last, err
+}

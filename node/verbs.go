@@ -1,0 +1,230 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/memory"
+	"github.com/memd/memd/storage"
+)
+
+// Create stores one memory. The id is derived from namespace and title unless another
+// memory bears it, so that concurrent creates of one title on two nodes meet in one
+// record (replication.md B4).
+//
+// Errors: *memory.FieldError, *memory.ConflictError, *memory.QuorumError (with its ID:
+// the write may stand), memory.ErrUnavailable, memory.ErrNoSpace, memory.ErrStopped.
+func (n *Node) Create(ctx context.Context, d memory.Draft, opt httpapi.WriteOptions) (httpapi.Created, error) {
+	c, err := n.newCreate(d, opt)
+	if err != nil {
+		return httpapi.Created{}, err
+	}
+	w, err := n.change(ctx, opt.W, c.fn)
+	return c.result(w, err)
+}
+
+// CreateAll stores many memories, each on its own: one that is invalid or misses its
+// quorum is reported and stops none of the others. Titles that exist are merged, as
+// the original does in bulk.
+func (n *Node) CreateAll(ctx context.Context, ds []memory.Draft, opt httpapi.WriteOptions) (httpapi.Bulk, error) {
+	var out httpapi.Bulk
+	w, err := n.admit(ctx, opt.W)
+	if err != nil {
+		return out, err
+	}
+	key := opt.IdempotencyKey
+	creates, pendings, failed := make([]*create, len(ds)), make([]*pending, len(ds)), make([]error, len(ds))
+	for i, d := range ds {
+		if d.OnConflict == nil {
+			merge := memory.OnConflictMerge
+			d.OnConflict = &merge
+		}
+		if key != "" {
+			opt.IdempotencyKey = key + "#" + strconv.Itoa(i)
+		}
+		if creates[i], failed[i] = n.newCreate(d, opt); failed[i] == nil {
+			pendings[i] = n.submit(w, creates[i].fn)
+		}
+	}
+	waiting, cancel := context.WithTimeout(ctx, n.cfg.QuorumTimeout)
+	defer cancel()
+	for i, p := range pendings {
+		var res httpapi.Created
+		if failed[i] == nil {
+			res, failed[i] = creates[i].result(n.await(waiting, p, w, nil))
+		}
+		if failed[i] != nil {
+			out.Errors = append(out.Errors, label(ds[i], i)+": "+failed[i].Error())
+			continue
+		}
+		out.Created++
+		out.IDs = append(out.IDs, res.ID)
+		out.Token.Union(res.Token)
+		if out.Created == 1 || res.Acks < out.Acks {
+			out.Acks = res.Acks
+		}
+	}
+	return out, nil
+}
+
+// label names a draft in an error: by its title, else by its place.
+func label(d memory.Draft, i int) string {
+	if d.Title != nil && *d.Title != "" {
+		return *d.Title
+	}
+	return "memories[" + strconv.Itoa(i) + "]"
+}
+
+// create is one draft on its way into the store.
+type create struct {
+	n      *Node
+	d      memory.Draft
+	m      memory.Memory
+	now    time.Time
+	policy string
+	idem   memory.Hash
+	agent  string
+	merged bool
+}
+
+func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions) (*create, error) {
+	c := &create{n: n, d: d, now: n.now(), agent: opt.Agent}
+	if d.AgentID != nil {
+		c.agent = *d.AgentID
+	}
+	var err error
+	if c.m, err = d.Memory(c.now, c.agent); err != nil {
+		return nil, err
+	}
+	if c.policy, err = d.Conflict(memory.OnConflictError); err != nil {
+		return nil, err
+	}
+	if opt.IdempotencyKey != "" {
+		c.idem = memory.HashOf(opt.IdempotencyKey)
+	}
+	return c, nil
+}
+
+// fn decides in the store's transaction what the create comes to. It may run more than
+// once only if nothing of the earlier run was kept.
+func (c *create) fn(tx *storage.Tx) error {
+	content := c.m.ContentHash()
+	if held, err := findIdem(tx, c.idem, func(_ memory.Key, h memory.Hash) bool { return h == content }); err != nil {
+		return err
+	} else if held != nil {
+		return held
+	}
+	existing, err := c.titleHolder(tx, c.m.Title)
+	if err != nil {
+		return err
+	}
+	if existing != "" {
+		rec, _, _, err := tx.Get(existing)
+		if err != nil {
+			return err
+		}
+		switch c.policy {
+		case memory.OnConflictMerge:
+			return c.merge(tx, existing, rec)
+		case memory.OnConflictVersion:
+			if err := c.nextTitle(tx); err != nil {
+				return err
+			}
+		default:
+			// The client's own first try, or the same fact said twice: one memory.
+			if v := rec.View(); v.Live && v.Winner.Content == content {
+				return &errHeld{id: existing.ID(), dots: clock.Of(v.Winner.Dot)}
+			}
+			return &memory.ConflictError{ExistingID: existing.ID(), Namespace: c.m.Namespace}
+		}
+	}
+	key, err := c.freeKey(tx)
+	if err != nil {
+		return err
+	}
+	c.m.ID = key.ID()
+	_, err = tx.Put(key, c.m.Encode(), c.put())
+	return err
+}
+
+// titleHolder is the live memory that shows title in the namespace, "" if there is none.
+// Of several (a create that raced with a rename) it is the one with the greatest stamp;
+// none is ever deleted for it.
+func (c *create) titleHolder(tx *storage.Tx, title string) (memory.Key, error) {
+	keys, err := tx.ByTitle(c.m.Namespace, title)
+	if err != nil || len(keys) == 0 {
+		return "", err
+	}
+	return keys[0], nil
+}
+
+// nextTitle appends " (2)" to " (1024)", whichever is free first.
+func (c *create) nextTitle(tx *storage.Tx) error {
+	base := c.m.Title
+	for i := 2; i <= memory.MaxTitleVersion; i++ {
+		title := fmt.Sprintf("%s (%d)", base, i)
+		holder, err := c.titleHolder(tx, title)
+		if err != nil {
+			return err
+		}
+		if holder == "" {
+			if len([]rune(title)) > memory.MaxTitle {
+				return &memory.FieldError{Field: "title", Problem: "has no room for a version suffix"}
+			}
+			c.m.Title = title
+			return nil
+		}
+	}
+	return &memory.ConflictError{Namespace: c.m.Namespace}
+}
+
+// freeKey is the derived id of the title, with the lowest generation that is not live
+// under another title.
+func (c *create) freeKey(tx *storage.Tx) (memory.Key, error) {
+	title := memory.TitleKey(c.m.Title)
+	for gen := uint32(0); ; gen++ {
+		key := memory.NewKey(memory.KindMemory, memory.DerivedID(c.n.store.Cluster(), c.m.Namespace, title, gen))
+		rec, _, found, err := tx.Get(key)
+		if err != nil {
+			return "", err
+		}
+		if !found || !rec.View().Live {
+			return key, nil
+		}
+	}
+}
+
+// merge is on_conflict=merge: what contract 1.5 calls the local upsert.
+func (c *create) merge(tx *storage.Tx, key memory.Key, rec memory.Record) error {
+	old, err := memory.DecodeMemory(key, rec.View().Winner.Value)
+	if err != nil {
+		return fmt.Errorf("merge into %s: %w", key, err)
+	}
+	if c.m, err = c.d.Upsert(old, c.now, c.agent); err != nil {
+		return err
+	}
+	c.merged = true
+	_, err = tx.Put(key, c.m.Encode(), c.put())
+	return err
+}
+
+func (c *create) put() storage.PutOptions {
+	return storage.PutOptions{Agent: c.agent, Content: c.m.ContentHash(), Idem: c.idem}
+}
+
+// result is what the client hears; an error keeps the id, since the write may stand.
+func (c *create) result(w written, err error) (httpapi.Created, error) {
+	if err != nil {
+		return httpapi.Created{}, withID(err, c.m.ID)
+	}
+	id := c.m.ID
+	if w.held != nil {
+		id = w.held.id
+	}
+	return httpapi.Created{ID: id, Tier: c.m.Tier, Namespace: c.m.Namespace, Title: c.m.Title, Agent: c.m.Agent(),
+		Dot: w.last(), Token: w.token, Acks: w.acks, Existing: w.held != nil || c.merged}, nil
+}
