@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -198,10 +197,11 @@ func tooLarge() *problem {
 
 func invalid(field, text string) error { return &memory.FieldError{Field: field, Problem: text} }
 
-// internal marks an error as the node's own fault, whatever kind it would be on the way in.
-func internal(err error) error { return fmt.Errorf("%w: %s", errFault, err) }
+// fault is an error of the node's own making, whatever kind it would be on the way in: it
+// hides what it holds from explain.
+type fault struct{ err error }
 
-var errFault = errors.New("cannot answer")
+func (f fault) Error() string { return "cannot answer: " + f.err.Error() }
 
 // pushBodyError is explain for a body of frames: a slow one is told from a broken one.
 func pushBodyError(err error) error {

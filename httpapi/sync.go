@@ -32,7 +32,7 @@ func (c *call) since() error {
 	n, err := wire.RespondPage(c, c.r, c.door.Self, delta.Page)
 	c.door.metrics.pageBytes.Add(float64(n))
 	if err != nil && c.status == 0 {
-		return internal(err)
+		return fault{err}
 	}
 	return nil // or the caller is gone
 }
@@ -147,7 +147,7 @@ func (c *call) pushFrames() error {
 	c.door.Self.Hello().Set(h)
 	h.Set("Content-Type", wire.MediaFrames)
 	if err := wire.WriteAcks(c, acks); err != nil && c.status == 0 {
-		return internal(err)
+		return fault{err}
 	}
 	return nil
 }
