@@ -4,7 +4,6 @@ import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
 	quorumFailures *prometheus.CounterVec
-	foreign        prometheus.Counter
 	refused        *prometheus.CounterVec
 }
 
@@ -13,13 +12,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		quorumFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memd_writes_failed_total", Help: "Writes that were not acknowledged by W members, by reason.",
 		}, []string{"reason"}),
-		foreign: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "memd_foreign_cluster_total", Help: "Calls of peers that were refused because they belong to another cluster.",
-		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memd_writes_refused_total", Help: "Writes that were refused before a dot was allocated, by reason.",
 		}, []string{"reason"}),
 	}
-	r.MustRegister(m.quorumFailures, m.foreign, m.refused)
+	r.MustRegister(m.quorumFailures, m.refused)
 	return m
 }

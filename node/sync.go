@@ -14,11 +14,9 @@ import (
 	"github.com/memd/memd/wire"
 )
 
-// Since answers a peer's pull: one page, built in one short read transaction.
+// Since answers a peer's pull: one page, built in one short read transaction. The door
+// has checked that the peer belongs to this cluster.
 func (n *Node) Since(_ context.Context, r wire.SinceRequest) (httpapi.Delta, error) {
-	if err := n.sameCluster(r.Cluster); err != nil {
-		return httpapi.Delta{}, err
-	}
 	n.store.ObserveClock(r.Cursor)
 	n.push.Heard(r.Peer)
 	page, err := n.store.Since(storage.SinceRequest{Cursor: r.Cursor, Reserved: r.Reserved, Scope: r.Scope, LimitBytes: r.LimitBytes})
@@ -40,29 +38,11 @@ func (n *Node) Since(_ context.Context, r wire.SinceRequest) (httpapi.Delta, err
 	}}, nil
 }
 
-func (n *Node) sameCluster(other memory.ClusterID) error {
-	own := n.store.Cluster()
-	switch {
-	case own.IsZero():
-		return &wire.StatusError{Status: http.StatusServiceUnavailable, RetryAfter: time.Second, Code: "forming", Message: "this node has not joined a cluster yet"}
-	case other != own:
-		n.metrics.foreign.Inc()
-		return &wire.StatusError{Status: http.StatusConflict, Code: "cluster", Message: "this node belongs to another cluster"}
-	}
-	return nil
-}
-
 // stampNow is this node's wall clock as a stamp, for peers to compare theirs with.
 func (n *Node) stampNow() clock.Stamp { return clock.NewStamp(n.now().UnixMilli(), 0) }
 
 // Greet opens a peer's push stream: it is told what is durable here.
 func (n *Node) Greet(_ context.Context, h wire.Hello) (wire.Ack, error) {
-	if err := n.sameCluster(h.Cluster); err != nil {
-		return wire.Ack{}, err
-	}
-	if h.Name == n.cfg.Name {
-		return wire.Ack{}, &wire.StatusError{Status: http.StatusConflict, Code: "name", Message: "this node has the same name"}
-	}
 	n.push.Heard(h.Name)
 	return n.ack(n.store.Clock(), wire.AckOK), nil
 }

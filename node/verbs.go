@@ -19,7 +19,7 @@ import (
 // Errors: *memory.FieldError, *memory.ConflictError, *memory.QuorumError (with its ID:
 // the write may stand), memory.ErrUnavailable, memory.ErrNoSpace, memory.ErrStopped.
 func (n *Node) Create(ctx context.Context, d memory.Draft, opt httpapi.WriteOptions) (httpapi.Created, error) {
-	c, err := n.newCreate(d, opt)
+	c, err := n.newCreate(d, opt, opt.Agent)
 	if err != nil {
 		return httpapi.Created{}, err
 	}
@@ -46,7 +46,7 @@ func (n *Node) CreateAll(ctx context.Context, ds []memory.Draft, opt httpapi.Wri
 		if key != "" {
 			opt.IdempotencyKey = key + "#" + strconv.Itoa(i)
 		}
-		if creates[i], failed[i] = n.newCreate(d, opt); failed[i] == nil {
+		if creates[i], failed[i] = n.newCreate(d, opt, ""); failed[i] == nil {
 			pendings[i] = n.submit(w, creates[i].fn)
 		}
 	}
@@ -88,16 +88,19 @@ type create struct {
 	policy string
 	idem   memory.Hash
 	agent  string
+	stamp  string // agent for the metadata if the body names none
 	merged bool
 }
 
-func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions) (*create, error) {
-	c := &create{n: n, d: d, now: n.now(), agent: opt.Agent}
+// newCreate checks a draft. stamp is the agent that the memory gets if the body names
+// none; "" leaves what its metadata says (contract 1.4: bulk stamps nobody).
+func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions, stamp string) (*create, error) {
+	c := &create{n: n, d: d, now: n.now(), agent: opt.Agent, stamp: stamp}
 	if d.AgentID != nil {
 		c.agent = *d.AgentID
 	}
 	var err error
-	if c.m, err = d.Memory(c.now, c.agent); err != nil {
+	if c.m, err = d.Memory(c.now, stamp); err != nil {
 		return nil, err
 	}
 	if c.policy, err = d.Conflict(memory.OnConflictError); err != nil {
@@ -204,7 +207,7 @@ func (c *create) merge(tx *storage.Tx, key memory.Key, rec memory.Record) error 
 	if err != nil {
 		return fmt.Errorf("merge into %s: %w", key, err)
 	}
-	if c.m, err = c.d.Upsert(old, c.now, c.agent); err != nil {
+	if c.m, err = c.d.Upsert(old, c.now, c.stamp); err != nil {
 		return err
 	}
 	c.merged = true
