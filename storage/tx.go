@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -225,4 +226,18 @@ func (tx *Tx) Revisions(key memory.Key) ([]memory.Version, error) {
 func (s *Store) corrupt(err error) {
 	s.metrics.corruptRows.Inc()
 	s.log.Error("a row on disk does not match its checksum", "err", err)
+}
+
+// Records yields every record in key order, deleted ones and unknown kinds included. A row
+// that fails its checksum is yielded as an error in its place.
+func (tx *Tx) Records() iter.Seq2[memory.Record, error] {
+	return func(yield func(memory.Record, error) bool) {
+		cur := tx.btx.Bucket(bucketRows).Cursor()
+		for k, v := cur.First(); k != nil; k, v = cur.Next() {
+			rec, _, err := tx.read(k, v)
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
 }
