@@ -15,7 +15,7 @@ import (
 )
 
 // freeAddr is a loopback address that nobody listens on now.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // startMesh runs nodes on loopback sockets until the test ends.
-func startMesh(t *testing.T, count int) []*Node {
+func startMesh(t testing.TB, count int) []*Node {
 	t.Helper()
 	var gossip []string
 	for range count {
@@ -67,7 +67,7 @@ func startMesh(t *testing.T, count int) []*Node {
 	return nodes
 }
 
-func waitFor(t *testing.T, what string, ok func() bool) {
+func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {

@@ -33,7 +33,11 @@ func (c *clocks) origin(name string) clock.Origin {
 	return c.origins[name]
 }
 
+// set takes what a peer reported; an answer without a clock says nothing.
 func (c *clocks) set(name string, k clock.Clock) {
+	if k.Empty() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
