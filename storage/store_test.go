@@ -144,7 +144,9 @@ func TestFailedOpLeavesNothing(t *testing.T) {
 				return err
 			},
 			Staged: func(r storage.Result) { order = append(order, "staged "+name) },
-			Done:   func(r storage.Result, e error) { order = append(order, fmt.Sprintf("done %s %d %v", name, len(r.Dots), e)) },
+			Done: func(r storage.Result, e error) {
+				order = append(order, fmt.Sprintf("done %s %d %v", name, len(r.Dots), e))
+			},
 		}); e != nil {
 			t.Fatal(e)
 		}
