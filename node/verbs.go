@@ -90,7 +90,14 @@ type create struct {
 	agent  string
 	stamp  string // agent for the metadata if the body names none
 	merged bool
+
+	// What the store takes, made before the writer's turn: what is done there holds up
+	// every other write.
+	content memory.Hash
+	value   []byte
 }
+
+func (c *create) seal() { c.content, c.value = c.m.ContentHash(), c.m.Encode() }
 
 // newCreate checks a draft. stamp is the agent that the memory gets if the body names
 // none; "" leaves what its metadata says (contract 1.4: bulk stamps nobody).
@@ -109,14 +116,14 @@ func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions, stamp string)
 	if opt.IdempotencyKey != "" {
 		c.idem = memory.HashOf(opt.IdempotencyKey)
 	}
+	c.seal()
 	return c, nil
 }
 
 // fn decides in the store's transaction what the create comes to. It may run more than
 // once only if nothing of the earlier run was kept.
 func (c *create) fn(tx *storage.Tx) error {
-	content := c.m.ContentHash()
-	if held, err := findIdem(tx, c.idem, func(_ memory.Key, h memory.Hash) bool { return h == content }); err != nil {
+	if held, err := findIdem(tx, c.idem, func(_ memory.Key, h memory.Hash) bool { return h == c.content }); err != nil {
 		return err
 	} else if held != nil {
 		return held
@@ -139,7 +146,7 @@ func (c *create) fn(tx *storage.Tx) error {
 			}
 		default:
 			// The client's own first try, or the same fact said twice: one memory.
-			if v := rec.View(); v.Live && v.Winner.Content == content {
+			if v := rec.View(); v.Live && v.Winner.Content == c.content {
 				return &errHeld{id: existing.ID(), dots: clock.Of(v.Winner.Dot)}
 			}
 			return &memory.ConflictError{ExistingID: existing.ID(), Namespace: c.m.Namespace}
@@ -150,7 +157,7 @@ func (c *create) fn(tx *storage.Tx) error {
 		return err
 	}
 	c.m.ID = key.ID()
-	_, err = tx.Put(key, c.m.Encode(), c.put())
+	_, err = tx.Put(key, c.value, c.put())
 	return err
 }
 
@@ -179,6 +186,7 @@ func (c *create) nextTitle(tx *storage.Tx) error {
 				return &memory.FieldError{Field: "title", Problem: "has no room for a version suffix"}
 			}
 			c.m.Title = title
+			c.seal()
 			return nil
 		}
 	}
@@ -211,12 +219,13 @@ func (c *create) merge(tx *storage.Tx, key memory.Key, rec memory.Record) error 
 		return err
 	}
 	c.merged = true
-	_, err = tx.Put(key, c.m.Encode(), c.put())
+	c.seal()
+	_, err = tx.Put(key, c.value, c.put())
 	return err
 }
 
 func (c *create) put() storage.PutOptions {
-	return storage.PutOptions{Agent: c.agent, Content: c.m.ContentHash(), Idem: c.idem}
+	return storage.PutOptions{Agent: c.agent, Content: c.content, Idem: c.idem}
 }
 
 // result is what the client hears; an error keeps the id, since the write may stand.

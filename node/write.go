@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/memd/memd/catchup"
@@ -57,6 +58,7 @@ func (n *Node) change(ctx context.Context, override int, fn func(*storage.Tx) er
 // pending is a write on its way.
 type pending struct {
 	wait *replication.Wait
+	took atomic.Int32 // who got it first: the store's writer, or a caller that gave up
 	// The store's writer sets the rest before it ends the wait or closes done, and the
 	// waiting side reads it only after one of them.
 	done   chan struct{} // closed when the store is done with it, well or not
@@ -65,11 +67,26 @@ type pending struct {
 	dots   clock.Clock
 }
 
+// Values of pending.took.
+const (
+	tookNobody = iota
+	tookWriter
+	tookBack
+)
+
+// errGivenUp ends a transaction function whose caller is gone before it began.
+var errGivenUp = errors.New("given up before it began")
+
 // submit hands fn to the store; the callbacks run on its writer and do not block.
 func (n *Node) submit(w int, fn func(*storage.Tx) error) *pending {
 	p := &pending{wait: n.push.NewWait(w), done: make(chan struct{}), staged: make(chan struct{})}
 	err := n.store.Submit(storage.Op{
-		Fn: fn,
+		Fn: func(tx *storage.Tx) error {
+			if !p.took.CompareAndSwap(tookNobody, tookWriter) {
+				return errGivenUp
+			}
+			return fn(tx)
+		},
 		Staged: func(r storage.Result) {
 			for _, d := range r.Dots {
 				p.dots.Add(d)
@@ -98,6 +115,13 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 	case <-deadline:
 	case <-ctx.Done():
 	}
+	if !p.took.CompareAndSwap(tookNobody, tookBack) {
+		// The writer has it, so its fate is a matter of moments; until then fn may run.
+		select {
+		case <-p.staged:
+		case <-p.done:
+		}
+	}
 	p.wait.Cancel()
 	res := p.wait.Result()
 	sent, finished := closed(p.staged), closed(p.done)
@@ -109,11 +133,11 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 		return n.awaitHeld(ctx, held, w, deadline)
 	case finished && p.err != nil && !sent: // fn refused, or the store did before it began
 		return written{}, p.err
+	case !sent: // taken back
+		return written{}, n.refuse("timeout", w)
 	}
 	miss := &memory.QuorumError{Got: res.Acks, Needed: w, Reason: n.missReason(res.Acks), Committed: memory.CommittedUnknown}
-	if sent {
-		miss.Dot = written{token: p.dots}.last().String()
-	}
+	miss.Dot = written{token: p.dots}.last().String()
 	if finished && p.err == nil {
 		miss.Committed = memory.CommittedLocal
 	}
