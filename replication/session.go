@@ -92,33 +92,28 @@ func (p *sender) open() (*session, wire.Ack, error) {
 	b.mu.Unlock()
 
 	began := time.Now()
-	var struck time.Duration // when the deadline came, 0 if it did not
 	fired := make(chan struct{})
 	deadline := time.AfterFunc(b.cfg.Timeout, func() {
 		defer close(fired)
-		struck = time.Since(began)
 		s.close()
 	})
 	hello, err := p.shake(ctx, s, peer)
-	if !deadline.Stop() {
+	inTime := deadline.Stop()
+	if !inTime {
 		<-fired
 	}
-	if err != nil {
-		switch {
-		case struck > b.cfg.Timeout+overdue:
-			err = errPaused
-		case struck > 0:
-			err = errSlow
-		}
-		err = fmt.Errorf("open push stream to %s: %w", p.name, err)
-	}
-	if err == nil && struck > 0 {
-		err = errPaused // the deadline closed what was answered just then
-	}
-	if err == nil {
+	if err == nil && inTime {
 		p.m.opens.Inc()
 		return s, hello, nil
 	}
+	// The Pusher's own deadlines may be late too, so the clock decides, not who fired.
+	switch {
+	case time.Since(began) > b.cfg.Timeout+overdue:
+		err = errPaused
+	case !inTime:
+		err = errSlow
+	}
+	err = fmt.Errorf("open push stream to %s: %w", p.name, err)
 	s.close()
 	p.m.openErrors.Inc()
 	tell := false
