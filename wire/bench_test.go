@@ -62,8 +62,9 @@ func BenchmarkPage(b *testing.B) {
 		b.Run(fmt.Sprintf("decode-zstd/%d", size), func(b *testing.B) {
 			b.SetBytes(int64(len(whole)))
 			b.ReportAllocs()
+			var pool decoders
 			for b.Loop() {
-				z, err := newZstdReader(bytes.NewReader(packed))
+				z, err := pool.reader(bytes.NewReader(packed))
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -58,9 +58,10 @@ func (c ClientConfig) withDefaults() ClientConfig {
 // Client asks peers. It follows no redirect, uses no proxy, keeps no cookie. It is
 // safe for concurrent use.
 type Client struct {
-	self Self
-	cfg  ClientConfig
-	http *http.Transport
+	self     Self
+	cfg      ClientConfig
+	http     *http.Transport
+	decoders decoders
 }
 
 // NewClient returns a client that speaks as self. Nothing is dialled yet.

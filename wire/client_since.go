@@ -117,7 +117,7 @@ func (c *Client) readPage(resp *http.Response) (*Page, error) {
 	case "":
 		return ReadPage(resp.Body, c.cfg.MaxPage)
 	case "zstd":
-		z, err := newZstdReader(resp.Body)
+		z, err := c.decoders.reader(resp.Body)
 		if err != nil {
 			return nil, err
 		}

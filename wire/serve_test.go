@@ -143,7 +143,7 @@ func TestStatusErrorText(t *testing.T) {
 
 func TestZstdPoolSurvivesErrors(t *testing.T) {
 	for range 20 {
-		z, err := newZstdReader(bytes.NewReader([]byte("no zstd")))
+		z, err := new(decoders).reader(bytes.NewReader([]byte("no zstd")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestZstdPoolSurvivesErrors(t *testing.T) {
 			t.Fatal("error of the writer is lost")
 		}
 		packed := compressed(t, []byte("whole"))
-		if z, err = newZstdReader(bytes.NewReader(packed)); err != nil {
+		if z, err = new(decoders).reader(bytes.NewReader(packed)); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := io.ReadAll(z); string(b) != "whole" || err != nil {

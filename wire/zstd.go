@@ -20,31 +20,37 @@ const (
 
 // Encoders and decoders are single-threaded (no goroutines to leak, one core per page)
 // and pooled: their tables cost more than a page.
-var (
-	encoders = sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil,
-			zstd.WithEncoderConcurrency(1),
-			zstd.WithEncoderLevel(zstd.SpeedFastest),
-			zstd.WithWindowSize(encoderWindow),
-			zstd.WithLowerEncoderMem(true),
-			zstd.WithEncoderCRC(true))
-		if err != nil {
-			panic("wire: zstd encoder options: " + err.Error())
-		}
-		return e
-	}}
-	decoders = sync.Pool{New: func() any {
-		d, err := zstd.NewReader(nil,
-			zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(decoderWindow),
-			zstd.WithDecoderMaxMemory(MaxPage))
-		if err != nil {
-			panic("wire: zstd decoder options: " + err.Error())
-		}
+var encoders = sync.Pool{New: func() any {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithWindowSize(encoderWindow),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderCRC(true))
+	if err != nil {
+		panic("wire: zstd encoder options: " + err.Error())
+	}
+	return e
+}}
+
+// decoders is a pool of decoders. Each client has its own: a decoder holds a channel, and
+// one that was made in a bubble of testing/synctest may not be used in the next.
+type decoders struct{ pool sync.Pool }
+
+func (p *decoders) get() *zstd.Decoder {
+	if d, ok := p.pool.Get().(*zstd.Decoder); ok {
 		return d
-	}}
-)
+	}
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(decoderWindow),
+		zstd.WithDecoderMaxMemory(MaxPage))
+	if err != nil {
+		panic("wire: zstd decoder options: " + err.Error())
+	}
+	return d
+}
 
 // zstdWriter compresses into w. Close ends the compressed stream, not w.
 type zstdWriter struct{ e *zstd.Encoder }
@@ -67,17 +73,18 @@ func (z *zstdWriter) Close() error {
 // zstdReader decompresses r and tells damage from an end that came too soon: the
 // decoder's own complaints become ErrCorrupt or ErrTooLarge, errors of r pass.
 type zstdReader struct {
-	d   *zstd.Decoder
-	src *errKeeper
+	d    *zstd.Decoder
+	src  *errKeeper
+	home *decoders
 }
 
-func newZstdReader(r io.Reader) (*zstdReader, error) {
+func (p *decoders) reader(r io.Reader) (*zstdReader, error) {
 	src := &errKeeper{r: r}
-	d := decoders.Get().(*zstd.Decoder)
+	d := p.get()
 	if err := d.Reset(src); err != nil {
 		return nil, err
 	}
-	return &zstdReader{d, src}, nil
+	return &zstdReader{d, src, p}, nil
 }
 
 func (z *zstdReader) Read(b []byte) (int, error) {
@@ -97,7 +104,7 @@ func (z *zstdReader) Read(b []byte) (int, error) {
 
 func (z *zstdReader) release() {
 	if z.d.Reset(nil) == nil {
-		decoders.Put(z.d)
+		z.home.pool.Put(z.d)
 	}
 	z.d = nil
 }
