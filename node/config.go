@@ -76,6 +76,14 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// isLoopback tells that every peer is on this machine: there is no network that a
+// compressed page would spare.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 // advertised is the address that peers are told: what was configured, else where the
 // listener is, with an unspecified host made loopback (a wildcard can be dialled by
 // nobody).

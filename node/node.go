@@ -93,7 +93,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	n.client = wire.NewClient(self, wire.ClientConfig{Dial: cfg.DialContext})
+	n.client = wire.NewClient(self, wire.ClientConfig{Dial: cfg.DialContext, Uncompressed: isLoopback(n.httpAdvertise)})
 	n.push = replication.New(replication.Config{
 		Self: self, Pusher: pusher{n.client}, Peers: n.pushPeers, Nudge: n.nudge, Behind: n.peerBehind,
 		Timeout: cfg.QuorumTimeout, Log: n.log, Registerer: cfg.Registry, Mutants: cfg.Mutants,
