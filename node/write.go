@@ -141,7 +141,6 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 	if finished && p.err == nil {
 		miss.Committed = memory.CommittedLocal
 	}
-	n.metrics.quorumFailures.WithLabelValues(miss.Reason).Inc()
 	return written{token: p.dots, acks: res.Acks}, miss
 }
 
@@ -150,14 +149,12 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 func (n *Node) awaitHeld(ctx context.Context, held *errHeld, w int, deadline <-chan time.Time) (written, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	asked := false
-	for {
+	for round := 0; ; round++ {
 		acks := len(n.holders(held.dots))
 		if acks >= w {
 			return written{token: held.dots, acks: acks, held: held}, nil
 		}
-		if !asked {
-			asked = true
+		if round%5 == 0 {
 			n.askPeers() // a pull's answer carries the peer's clock, a push's its entry
 		}
 		select {
@@ -168,7 +165,6 @@ func (n *Node) awaitHeld(ctx context.Context, held *errHeld, w int, deadline <-c
 		}
 		miss := &memory.QuorumError{Got: acks, Needed: w, Reason: n.missReason(acks), Committed: memory.CommittedLocal,
 			ID: held.id, Dot: written{token: held.dots}.last().String()}
-		n.metrics.quorumFailures.WithLabelValues(miss.Reason).Inc()
 		return written{token: held.dots, acks: acks, held: held}, miss
 	}
 }
@@ -192,7 +188,6 @@ func (n *Node) admit(ctx context.Context, override int) (int, error) {
 		return 0, &memory.FieldError{Field: "w", Problem: err.Error()}
 	}
 	if err := n.push.Admit(w); err != nil {
-		n.metrics.quorumFailures.WithLabelValues("unreachable").Inc()
 		return 0, err
 	}
 	return w, nil
