@@ -152,7 +152,7 @@ func (c *create) fn(tx *storage.Tx) error {
 			return &memory.ConflictError{ExistingID: existing.ID(), Namespace: c.m.Namespace}
 		}
 	}
-	key, err := c.freeKey(tx)
+	key, err := tx.FreeKey(c.m.Namespace, c.m.Title)
 	if err != nil {
 		return err
 	}
@@ -191,22 +191,6 @@ func (c *create) nextTitle(tx *storage.Tx) error {
 		}
 	}
 	return &memory.ConflictError{Namespace: c.m.Namespace}
-}
-
-// freeKey is the derived id of the title, with the lowest generation that is not live
-// under another title.
-func (c *create) freeKey(tx *storage.Tx) (memory.Key, error) {
-	title := memory.TitleKey(c.m.Title)
-	for gen := uint32(0); ; gen++ {
-		key := memory.NewKey(memory.KindMemory, memory.DerivedID(c.n.store.Cluster(), c.m.Namespace, title, gen))
-		rec, _, found, err := tx.Get(key)
-		if err != nil {
-			return "", err
-		}
-		if !found || !rec.View().Live {
-			return key, nil
-		}
-	}
 }
 
 // merge is on_conflict=merge: what contract 1.5 calls the local upsert.

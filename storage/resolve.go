@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 )
 
@@ -70,3 +71,20 @@ const (
 	keyFormUUID = 1
 	keyFormText = 2
 )
+
+// FreeKey is the key for a new memory of that title: the id derived from it, of the lowest
+// generation that does not live under another title since a rename. Two nodes that create
+// one title at the same time meet in it (replication.md B4).
+func (tx *Tx) FreeKey(ns, title string) (memory.Key, error) {
+	title = memory.TitleKey(title)
+	for gen := uint32(0); ; gen++ {
+		key := memory.NewKey(memory.KindMemory, memory.DerivedID(tx.cluster(), ns, title, gen))
+		rec, _, found, err := tx.Get(key)
+		if err != nil {
+			return "", err
+		}
+		if !found || !rec.ViewWith(tx.s.mutants).Live || tx.s.mutants.Has(mutant.RenameKeepsTitle) {
+			return key, nil
+		}
+	}
+}
