@@ -57,6 +57,33 @@ func BenchmarkPut(b *testing.B) {
 		})
 	}
 	wg.Wait()
+	b.StopTimer()
+	rows, commits := batches(b, nodes)
+	b.ReportMetric(rows/commits, "rows/commit")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
+}
+
+// batches sums what the stores count of their group commits.
+func batches(b *testing.B, nodes []*Node) (rows, commits float64) {
+	for _, n := range nodes {
+		families, err := n.cfg.Registry.Gather()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, f := range families {
+			switch f.GetName() {
+			case "memd_storage_commit_seconds":
+				commits += float64(f.GetMetric()[0].GetHistogram().GetSampleCount())
+			case "memd_storage_local_writes_total":
+				rows += f.GetMetric()[0].GetCounter().GetValue()
+			case "memd_storage_applied_rows_total":
+				for _, m := range f.GetMetric() {
+					rows += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return rows, commits
 }
 
 // BenchmarkCatchUp is a node that comes back to 20,000 rows of 1 KiB. It reports the rows

@@ -165,7 +165,7 @@ func (n *Node) form() (memory.ClusterID, error) {
 // the node says of itself now. A node that joins a cluster reads the registry first.
 func (n *Node) register(ctx context.Context) error {
 	want := memory.Member{Name: n.cfg.Name, HTTP: n.httpAdvertise, Gossip: n.gossip.Addr()}
-	for !n.minted && !n.pull.Synced() {
+	for !n.knowsRegistry() {
 		if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
 			return nil
 		}
@@ -175,17 +175,35 @@ func (n *Node) register(ctx context.Context) error {
 			return nil
 		}
 	}
-	if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
-		return nil
-	}
 	_, err := n.store.Commit(ctx, func(tx *storage.Tx) error {
-		_, err := tx.Put(memory.NewKey(memory.KindMember, want.Name), want.Encode(), storage.PutOptions{Agent: "memd:" + want.Name})
+		// What the pull brought may not be in n.members yet.
+		have, err := tx.Members()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(have, func(m memory.Member) bool { return sameMember(m, want) }) {
+			return errNoop
+		}
+		_, err = tx.Put(memory.NewKey(memory.KindMember, want.Name), want.Encode(), storage.PutOptions{Agent: "memd:" + want.Name})
 		return err
 	})
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errNoop) {
 		return fmt.Errorf("register %s: %w", want.Name, err)
 	}
 	return nil
+}
+
+// knowsRegistry reports whether the registry that this node holds is the cluster's, as far
+// as it can tell: it founded the cluster, or has compared itself with a member since it
+// started, or knows of nobody to compare itself with. The last does not hold for a store
+// that has just joined by what gossip told and is still empty: alone in its registry it
+// would take itself for the whole cluster.
+func (n *Node) knowsRegistry() bool {
+	if n.minted || n.compared.Load() {
+		return true
+	}
+	founder := len(n.cfg.Join) == 0 && n.cfg.BootstrapExpect == 1
+	return len(n.pullPeers()) == 0 && (founder || n.members.count() > 0)
 }
 
 // mayWrite says whether this node may take writes at all. An error means that nothing
@@ -209,7 +227,7 @@ func (n *Node) mayWrite(ctx context.Context, override int) error {
 	for {
 		_, registered := n.members.get(n.cfg.Name)
 		formed := registered && n.members.count() >= n.cfg.BootstrapExpect
-		if formed && (n.pull.Synced() || len(n.pullPeers()) == 0) {
+		if formed && n.knowsRegistry() {
 			n.writable.Store(true)
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/memd/memd/catchup"
+	"github.com/memd/memd/clock"
 	"github.com/memd/memd/cluster"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
@@ -53,6 +54,7 @@ type Node struct {
 	metrics    *metrics
 
 	minted   bool        // this process founded the cluster; set before registered
+	compared atomic.Bool // a pull from some peer has been complete since the start
 	writable atomic.Bool // mayWrite was true once
 	stopping atomic.Bool
 
@@ -101,7 +103,7 @@ func New(cfg Config) (_ *Node, err error) {
 	n.pull = catchup.New(catchup.Config{
 		Self: self, Source: n.client, Sink: sink{n}, Peers: n.pullPeers, Interval: cfg.CatchupInterval,
 		Log: n.log, Registerer: cfg.Registry, Now: n.now, WaitFor: n.store.WaitFor,
-		OnSynced: n.peerClocks.set, OnPause: n.pauseOver, Mutants: cfg.Mutants,
+		OnSynced: n.synced, OnPause: n.pauseOver, Mutants: cfg.Mutants,
 	})
 	n.door = httpapi.New(httpapi.Config{
 		Node: n, Self: self, Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
@@ -209,6 +211,12 @@ func (n *Node) nameConflict(c cluster.Conflict) {
 func (n *Node) fenced() bool {
 	c, ok := n.gossip.Conflict()
 	return ok && !c.Started.Before(c.OtherStarted)
+}
+
+// synced: the store has all that the peer has, whose durable clock is k.
+func (n *Node) synced(peer string, k clock.Clock) {
+	n.peerClocks.set(peer, k)
+	n.compared.Store(true)
 }
 
 // pauseOver runs once per detected pause, before the pulls that it starts.
