@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
@@ -50,19 +49,9 @@ const capIntervals = 1024
 type incoming struct {
 	batch   Batch
 	push    bool
-	rows    []incomingRow
+	rows    []*incomingRow
 	cluster memory.ClusterID // that the facts were made for
 	done    func(Applied, error)
-}
-
-type incomingRow struct {
-	key    memory.Key
-	dots   []clock.Dot
-	ctx    clock.Clock
-	raw    []byte
-	rec    memory.Record // if defect is nil
-	defect error         // the row is held as bytes
-	facts  facts         // of rec alone
 }
 
 // SubmitApply queues b for the next transaction. done is called exactly once, on the
@@ -105,29 +94,6 @@ func (s *Store) Apply(ctx context.Context, b Batch) (Applied, error) {
 	}
 }
 
-func (s *Store) prepare(b Batch) (*incoming, error) {
-	in := &incoming{batch: b, push: b.Push, cluster: s.Cluster(), rows: make([]incomingRow, len(b.Rows))}
-	for i, raw := range b.Rows {
-		r := &in.rows[i]
-		r.raw = raw
-		rec, err := memory.DecodeRecord(raw)
-		if err == nil {
-			r.key, r.dots, r.ctx, r.rec = rec.Key, rec.Dots(), rec.Context, rec
-			r.facts, r.defect = factsOf(rec, in.cluster, s.mutants)
-			continue
-		}
-		env, envErr := memory.DecodeEnvelope(raw)
-		if envErr != nil {
-			return nil, fmt.Errorf("row %d of %d: %w", i+1, len(b.Rows), envErr)
-		}
-		r.key, r.dots, r.ctx, r.defect = env.Key, env.Dots, env.Context, err
-	}
-	// Neighbours in the file are written one after the other; two states of one record keep
-	// their order.
-	slices.SortStableFunc(in.rows, func(a, b incomingRow) int { return strings.Compare(string(a.key), string(b.key)) })
-	return in, nil
-}
-
 // apply merges a batch. itemErr refuses the batch as a whole; err ends the transaction.
 func (w *txn) apply(in *incoming) (a Applied, itemErr, err error) {
 	if !w.clock.Covers(in.batch.Floor) {
@@ -137,7 +103,7 @@ func (w *txn) apply(in *incoming) (a Applied, itemErr, err error) {
 	w.watch(in.batch.Clock)
 	covers := in.batch.Covers
 	for i := range in.rows {
-		r := &in.rows[i]
+		r := in.rows[i]
 		taken, err := w.applyRow(in, r, &a)
 		if err != nil {
 			return a, nil, fmt.Errorf("apply %s from %s: %w", r.key, in.batch.From, err)
@@ -191,23 +157,21 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 			return false, err
 		}
 	}
-	w.count(r, c, m.Changed, w.earn(r), a)
-	dots := clock.Of(r.dots...)
-	dots.Union(r.ctx)
-	return true, w.release(dots)
+	w.count(r, c, m.Changed, w.earn(r, c.k), a)
+	return true, w.release(r)
 }
 
 // earn puts the dots of an applied row into the clock: siblings, and the context, since
 // this store now holds a state that has superseded them (context absorb).
-func (w *txn) earn(r *incomingRow) (news int) {
+func (w *txn) earn(r *incomingRow, k []byte) (news int) {
 	for _, d := range r.dots {
-		if w.addDot(d, r.key) {
+		if w.addDot(d, k) {
 			news++
 			w.observe(r.rec.Find(d))
 		}
 	}
 	if !w.s.mutants.Has(mutant.NoAbsorb) {
-		news += w.addDots(r.ctx, r.key)
+		news += w.addDots(r.ctx, k)
 	}
 	return news
 }
@@ -258,9 +222,10 @@ func sameSiblings(merged, received *memory.Record) bool {
 // quarantine keeps the bytes of a row that cannot be read under each dot that is news, and
 // covers them: the store holds the row and can relay it.
 func (w *txn) quarantine(in *incoming, r *incomingRow, a *Applied) error {
-	news := w.addDots(r.ctx, r.key)
+	key := []byte(r.key)
+	news := w.addDots(r.ctx, key)
 	for _, d := range r.dots {
-		if !w.addDot(d, r.key) {
+		if !w.addDot(d, key) {
 			continue
 		}
 		news++
@@ -268,7 +233,7 @@ func (w *txn) quarantine(in *incoming, r *incomingRow, a *Applied) error {
 			continue
 		}
 		k := dotKey(d)
-		if err := w.quar.Put(k, sealQuarantined(k, r.defect.Error(), r.raw)); err != nil {
+		if err := w.bucket(bucketQuar).Put(k, sealQuarantined(k, r.defect.Error(), r.raw)); err != nil {
 			return fmt.Errorf("quarantine: %w", err)
 		}
 		w.ownQuarantine()

@@ -1,12 +1,22 @@
 package storage_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/storage/storagetest"
 )
@@ -24,14 +34,14 @@ func shm(b *testing.B) string {
 // cpu reports the processor time per operation: on a busy machine the only number that
 // means something for work that waits for nothing.
 func cpu(b *testing.B) {
-	var from syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &from)
-	b.Cleanup(func() {
-		var to syscall.Rusage
-		syscall.Getrusage(syscall.RUSAGE_SELF, &to)
-		ns := to.Utime.Nano() + to.Stime.Nano() - from.Utime.Nano() - from.Stime.Nano()
-		b.ReportMetric(float64(ns)/1e3/float64(b.N), "cpu-us/op")
-	})
+	from := cpuTime()
+	b.Cleanup(func() { b.ReportMetric(float64(cpuTime()-from)/1e3/float64(b.N), "cpu-us/op") })
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkSimOpenNew(b *testing.B) {
@@ -61,16 +71,28 @@ func BenchmarkSimReopen(b *testing.B) {
 	}
 }
 
+// BenchmarkSimCommit writes as a schedule of the simulation does: few records, few writes
+// to each, then the next store.
 func BenchmarkSimCommit(b *testing.B) {
-	s, err := storage.Open(storage.Config{Dir: shm(b), NoSync: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	cpu(b)
+	dir := shm(b)
 	value := doc("ns", "title", "content")
+	var s *storage.Store
+	cpu(b)
 	for i := range b.N {
-		k := key(fmt.Sprint(i % 100))
+		if i%100 == 0 {
+			b.StopTimer()
+			var err error
+			if s != nil {
+				storagetest.Verify(b, s)
+				s.Close()
+			}
+			os.RemoveAll(dir)
+			if s, err = storage.Open(storage.Config{Dir: dir, NoSync: true}); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		k := key(fmt.Sprint(i % 20))
 		if err := s.Submit(storage.Op{Fn: func(tx *storage.Tx) error {
 			_, err := tx.Put(k, value, storage.PutOptions{})
 			return err
@@ -82,5 +104,216 @@ func BenchmarkSimCommit(b *testing.B) {
 		}
 	}
 	b.StopTimer()
-	storagetest.Verify(b, s)
+	s.Close()
+}
+
+// incomingRows are n rows of about 1 KiB from one origin under derived ids.
+func incomingRows(n int) (keys []memory.Key, rows [][]byte) {
+	filler := strings.Repeat("All work and no play makes a dull memory. ", 20)
+	for i := range n {
+		title := fmt.Sprintf("title of memory %d", i)
+		k := derived("bench", title, 0)
+		at := start.Add(time.Duration(i) * time.Millisecond)
+		value := doc("bench", title, filler[:760], func(m *memory.Memory) {
+			m.CreatedAt, m.UpdatedAt, m.ExpiresAt = at, at, at.Add(168*time.Hour)
+			m.Tags = []string{"bench"}
+			m.Metadata = memory.Raw(`{"agent_id":"ai:bench"}`)
+		})
+		v := memory.Version{Dot: clock.Dot{Origin: 0xabcdef0123456789, Counter: uint64(i + 1)}, Stamp: clock.NewStamp(at.UnixMilli(), 0), Agent: "ai:bench", Value: value, Content: memory.HashOf(title)}
+		keys = append(keys, k)
+		rows = append(rows, memory.Record{Key: k, Versions: []memory.Version{v}}.Append(nil))
+	}
+	return keys, rows
+}
+
+// pages cuts rows as pulls do.
+func pages(rows [][]byte, limit int) (out [][][]byte) {
+	size := 0
+	for i, r := range rows {
+		if i == 0 || size+len(r) > limit {
+			out, size = append(out, nil), 0
+		}
+		out[len(out)-1] = append(out[len(out)-1], r)
+		size += len(r)
+	}
+	return out
+}
+
+// BenchmarkCatchUp applies 20,000 rows of 1 KiB in pages of 1 MiB and puts the same rows
+// into plain bbolt in the same batches, in turns, so that a busy machine hits both alike:
+// the ratio of the medians is what the issue bounds. "serial" waits for a page before it
+// hands over the next one; "ahead" keeps one waiting, as a puller does that asks for the
+// next page while this one is being written.
+func BenchmarkCatchUp(b *testing.B) {
+	const n = 20_000
+	keys, rows := incomingRows(n)
+	batches := pages(rows, 1<<20)
+	for _, mode := range []struct {
+		name  string
+		ahead int
+	}{{"serial", 1}, {"ahead", 2}, {"ahead3", 4}} {
+		b.Run(mode.name, func(b *testing.B) {
+			var ours, bolts []float64
+			var oursCPU, boltsCPU time.Duration
+			for b.Loop() {
+				start := cpuTime()
+				bolts = append(bolts, plainBolt(b, keys, batches).Seconds())
+				mid := cpuTime()
+				ours = append(ours, catchUp(b, batches, mode.ahead).Seconds())
+				boltsCPU += mid - start
+				oursCPU += cpuTime() - mid
+			}
+			slices.Sort(ours)
+			slices.Sort(bolts)
+			us, them := ours[len(ours)/2], bolts[len(bolts)/2]
+			b.ReportMetric(n/us, "rows/s")
+			b.ReportMetric(n/them, "bbolt-rows/s")
+			b.ReportMetric(100*them/us, "%of-bbolt")
+			b.ReportMetric(float64(oursCPU.Microseconds())/n/float64(b.N), "cpu-us/row")
+			b.ReportMetric(float64(boltsCPU.Microseconds())/n/float64(b.N), "bbolt-cpu-us/row")
+		})
+	}
+}
+
+func plainBolt(b *testing.B, keys []memory.Key, batches [][][]byte) time.Duration {
+	dir := b.TempDir()
+	db, err := bolt.Open(filepath.Join(dir, "plain.db"), 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true, InitialMmapSize: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("rows")); return err }); err != nil {
+		b.Fatal(err)
+	}
+	from, i := time.Now(), 0
+	for _, batch := range batches {
+		err := db.Update(func(tx *bolt.Tx) error {
+			bucket := tx.Bucket([]byte("rows"))
+			for _, r := range batch {
+				if err := bucket.Put([]byte(keys[i]), r); err != nil {
+					return err
+				}
+				i++
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return time.Since(from)
+}
+
+func catchUp(b *testing.B, batches [][][]byte, ahead int) time.Duration {
+	s := storagetest.Open(b, func(c *storage.Config) { c.NoSync = false })
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	from := time.Now()
+	slots := make(chan struct{}, ahead)
+	for _, batch := range batches {
+		slots <- struct{}{}
+		s.SubmitApply(storage.Batch{From: "bench", Rows: batch}, func(a storage.Applied, err error) {
+			if err != nil || a.New != len(batch) {
+				b.Error(a, err)
+			}
+			<-slots
+		})
+	}
+	for range ahead {
+		slots <- struct{}{}
+	}
+	took := time.Since(from)
+	cancel()
+	wg.Wait()
+	s.Close()
+	return took
+}
+
+// BenchmarkPut64 is 64 callers that put 300 bytes each and wait for the disk.
+func BenchmarkPut64(b *testing.B) {
+	transactions := 0
+	s := storagetest.Open(b, func(c *storage.Config) {
+		c.NoSync = false
+		c.Fail = func(p string) error {
+			if p == "before-commit" {
+				transactions++
+			}
+			return nil
+		}
+	})
+	storagetest.Run(b, s)
+	content := strings.Repeat("x", 200)
+	var next atomic.Int64
+	cpu(b)
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					return
+				}
+				title := fmt.Sprint("memory ", i)
+				value := doc("bench", title, content)
+				_, err := s.Commit(context.Background(), func(tx *storage.Tx) error {
+					if keys, err := tx.ByTitle("bench", title); err != nil || len(keys) > 0 {
+						return fmt.Errorf("%v %v", keys, err)
+					}
+					_, err := tx.Put(derived("bench", title, 0), value, storage.PutOptions{Agent: "ai:bench", Content: memory.HashOf(title)})
+					return err
+				})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(b.N)/float64(max(transactions, 1)), "rows/commit")
+}
+
+// BenchmarkSince builds the pages of a catch-up of 20,000 rows.
+func BenchmarkSince(b *testing.B) {
+	_, rows := incomingRows(20_000)
+	s := storagetest.Open(b)
+	for _, batch := range pages(rows, 1<<20) {
+		if _, err := storagetest.Apply(b, s, storage.Batch{Rows: batch}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cpu(b)
+	n := 0
+	for b.Loop() {
+		var cursor clock.Clock
+		for {
+			p, err := s.Since(storage.SinceRequest{Cursor: cursor})
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(p.Rows)
+			cursor.Union(p.Covers)
+			if p.Complete {
+				break
+			}
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkSinceNothing is the question of an idle cluster.
+func BenchmarkSinceNothing(b *testing.B) {
+	s := storagetest.Open(b)
+	put(b, s, key("a"), doc("ns", "a", "a"))
+	r := storage.SinceRequest{Cursor: s.Clock()}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, err := s.Since(r); err != nil || !p.NotModified {
+			b.Fatal(err)
+		}
+	}
 }

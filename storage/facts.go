@@ -29,12 +29,15 @@ type facts struct {
 // factsOf reads the facts of rec. A live memory that this version cannot read is in no
 // index; local writes refuse one and foreign ones are quarantined before they get here.
 func factsOf(rec memory.Record, cluster memory.ClusterID, m mutant.Set) (facts, error) {
-	var f facts
 	if len(rec.Versions) == 0 {
-		return f, nil
+		return facts{}, nil
 	}
-	f.sum = sumOf(rec)
-	view := rec.ViewWith(m)
+	return factsOfView(rec, rec.ViewWith(m), cluster)
+}
+
+// factsOfView is factsOf where the view is known.
+func factsOfView(rec memory.Record, view memory.View, cluster memory.ClusterID) (facts, error) {
+	f := facts{sum: sumOf(rec)}
 	f.deleted, f.conflicts = !view.Live, view.Conflicts
 	if !view.Live || rec.Key.Kind() != memory.KindMemory {
 		return f, nil

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,19 +24,22 @@ const (
 // indexes are those buckets in one transaction. Puts and deletes wait in pending and are
 // written in key order: that way neighbours meet the same page once.
 type indexes struct {
-	buckets [ixKinds]*bolt.Bucket
+	tx      *bolt.Tx
 	pending [ixKinds][]indexChange
-	counts  map[string]int64 // deltas
+	counts  map[counter]int64 // deltas
+	arena   []byte            // keys and values of pending
 }
 
 type indexChange struct {
 	key, value []byte
+	nth        int // in order of arrival
 	del        bool
 }
 
-func indexBuckets(tx *bolt.Tx) [ixKinds]*bolt.Bucket {
-	return [ixKinds]*bolt.Bucket{tx.Bucket(bucketOrder), tx.Bucket(bucketTags), tx.Bucket(bucketTitles)}
-}
+// counter is one of the numbers in the counts bucket.
+type counter struct{ group, name string }
+
+var indexNames = [ixKinds][]byte{bucketOrder, bucketTags, bucketTitles}
 
 // replace takes out what the old facts put in and puts in the new ones.
 func (x *indexes) replace(key memory.Key, old, now *facts) {
@@ -63,60 +67,87 @@ func sameEntries(a, b *facts) bool {
 
 // entries queues all entries of f, to be put or deleted.
 func (x *indexes) entries(key memory.Key, f *facts, del bool) {
-	f.each(key, func(ix int, k, v []byte) {
-		x.pending[ix] = append(x.pending[ix], indexChange{key: k, value: v, del: del})
+	f.each(key, func(ix int, prefix []byte, suffix []byte, v []byte) {
+		c := indexChange{nth: len(x.pending[ix]), del: del}
+		c.key, c.value = x.keep(prefix, suffix), x.keep(v, nil)
+		x.pending[ix] = append(x.pending[ix], c)
 	})
 }
 
-// each yields the entries of a live memory.
-func (f *facts) each(key memory.Key, yield func(ix int, k, v []byte)) {
+// keep copies bytes to where they last as long as the transaction.
+func (x *indexes) keep(a, b []byte) []byte {
+	n := len(a) + len(b)
+	if n == 0 {
+		return nil
+	}
+	if n > cap(x.arena)-len(x.arena) {
+		x.arena = make([]byte, 0, max(n, min(64<<10, 1<<10+2*cap(x.arena))))
+	}
+	at := len(x.arena)
+	x.arena = append(append(x.arena, a...), b...)
+	return x.arena[at : at+n : at+n]
+}
+
+// each yields the entries of a live memory: which index, the key in two parts, the value.
+// The bytes are valid during the call.
+func (f *facts) each(key memory.Key, yield func(ix int, prefix, suffix, v []byte)) {
 	if !f.memory {
 		return
 	}
-	suffix := appendOrder(make([]byte, 0, orderSuffix+len(key)), f.priority, f.updated, key)
-	expiry := expiryValue(f.expires)
-	yield(ixOrder, append(namespacePrefix(f.ns), suffix...), expiry)
+	var room [3 * 64]byte
+	suffix := appendOrder(room[:0:64], f.priority, f.updated, key)
+	expiry := appendExpiry(room[64:64:80], f.expires)
+	prefix := append(append(room[80:80], f.ns...), 0)
+	yield(ixOrder, prefix, suffix, expiry)
 	for _, t := range f.tags {
-		yield(ixTags, append(tagPrefix(t, f.ns), suffix...), expiry)
+		prefix = append(append(append(append(prefix[:0], t...), 0), f.ns...), 0)
+		yield(ixTags, prefix, suffix, expiry)
 	}
 	if !f.derived {
-		yield(ixTitles, append(titlePrefix(f.ns, f.title), key...), nil)
+		prefix = append(append(append(append(prefix[:0], f.ns...), 0), f.title...), 0)
+		yield(ixTitles, prefix, append(suffix[:0], key...), nil)
 	}
 }
 
 // eachCount yields the counters that a record adds 1 to.
-func (f *facts) eachCount(yield func(name string)) {
+func (f *facts) eachCount(yield func(counter)) {
 	if f.deleted {
-		yield(countDeleted)
+		yield(counter{group: countDeleted})
 	}
 	if f.conflicts > 0 {
-		yield(countConflicts)
+		yield(counter{group: countConflicts})
 	}
 	if f.memory {
-		yield(countLive)
-		yield(countNamespace + f.ns)
-		yield(countTier + f.tier)
+		yield(counter{group: countLive})
+		yield(counter{countNamespace, f.ns})
+		yield(counter{countTier, f.tier})
 	}
 }
 
 func (x *indexes) count(f *facts, by int64) {
-	f.eachCount(func(name string) { x.counts[name] += by })
+	f.eachCount(func(c counter) { x.counts[c] += by })
 }
 
 // flush writes what is pending for one index. Of several changes of one key the last one
 // stands.
 func (x *indexes) flush(ix int) error {
 	pending := x.pending[ix]
-	slices.SortStableFunc(pending, func(a, b indexChange) int { return bytes.Compare(a.key, b.key) })
+	if len(pending) == 0 {
+		return nil
+	}
+	b := x.tx.Bucket(indexNames[ix])
+	slices.SortFunc(pending, func(a, b indexChange) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(a.nth, b.nth))
+	})
 	for i, c := range pending {
 		if i+1 < len(pending) && bytes.Equal(pending[i+1].key, c.key) {
 			continue
 		}
 		var err error
 		if c.del {
-			err = x.buckets[ix].Delete(c.key)
+			err = b.Delete(c.key)
 		} else {
-			err = x.buckets[ix].Put(c.key, c.value)
+			err = b.Put(c.key, c.value)
 		}
 		if err != nil {
 			return fmt.Errorf("index: %w", err)
@@ -133,11 +164,11 @@ func (x *indexes) flushAll() error {
 // writeCounts adds the deltas to the counters.
 func (x *indexes) writeCounts(tx *bolt.Tx) error {
 	b := tx.Bucket(bucketCounts)
-	for name, by := range x.counts {
+	for c, by := range x.counts {
 		if by == 0 {
 			continue
 		}
-		k := []byte(name)
+		k := []byte(c.group + c.name)
 		n := readCount(b.Get(k)) + by
 		var err error
 		if n == 0 {
@@ -146,7 +177,7 @@ func (x *indexes) writeCounts(tx *bolt.Tx) error {
 			err = b.Put(k, binary.BigEndian.AppendUint64(nil, uint64(n)))
 		}
 		if err != nil {
-			return fmt.Errorf("count %q: %w", name, err)
+			return fmt.Errorf("count %q: %w", k, err)
 		}
 	}
 	clear(x.counts)
@@ -182,9 +213,9 @@ func rebuildTitles(tx *bolt.Tx, cluster memory.ClusterID) error {
 		if err != nil {
 			return nil
 		}
-		f.each(rec.Key, func(ix int, k, v []byte) {
+		f.each(rec.Key, func(ix int, prefix, suffix, _ []byte) {
 			if err == nil && ix == ixTitles {
-				err = titles.Put(k, v)
+				err = titles.Put(slices.Concat(prefix, suffix), nil)
 			}
 		})
 		return err

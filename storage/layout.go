@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"time"
@@ -180,15 +179,15 @@ const (
 	countConflicts = "c"
 )
 
-// expiryValue is the value of an order entry.
-func expiryValue(t time.Time) []byte {
+// appendExpiry appends the value of an order entry: nothing if the memory never expires.
+func appendExpiry(b []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return nil
+		return b
 	}
-	return binary.BigEndian.AppendUint64(nil, ^invertTime(t))
+	return binary.BigEndian.AppendUint64(b, ^invertTime(t))
 }
 
 // expired reads an expiryValue.
 func expired(v []byte, now time.Time) bool {
-	return len(v) == 8 && bytes.Compare(v, expiryValue(now)) <= 0
+	return len(v) == 8 && binary.BigEndian.Uint64(v) <= ^invertTime(now)
 }

@@ -35,7 +35,19 @@ func eachIdem(rec *memory.Record, yield func(h memory.Hash, d clock.Dot, content
 	}
 }
 
+func hasIdem(rec *memory.Record) bool {
+	for i := range rec.Versions {
+		if !rec.Versions[i].Idem.IsZero() {
+			return true
+		}
+	}
+	return len(rec.Idems) > 0
+}
+
 func (w *txn) writeIdems(key []byte, c *change) (err error) {
+	if !hasIdem(&c.old) && !hasIdem(&c.now) {
+		return nil
+	}
 	keep := func(e error) {
 		if err == nil {
 			err = e
@@ -45,11 +57,11 @@ func (w *txn) writeIdems(key []byte, c *change) (err error) {
 		still := false
 		eachIdem(&c.now, func(h2 memory.Hash, d2 clock.Dot, _ memory.Hash) { still = still || h == h2 && d == d2 })
 		if !still {
-			keep(w.idem.Delete(idemKey(h, d)))
+			keep(w.bucket(bucketIdem).Delete(idemKey(h, d)))
 		}
 	})
 	eachIdem(&c.now, func(h memory.Hash, d clock.Dot, content memory.Hash) {
-		keep(w.idem.Put(idemKey(h, d), append(content[:len(content):len(content)], key...)))
+		keep(w.bucket(bucketIdem).Put(idemKey(h, d), append(content[:len(content):len(content)], key...)))
 	})
 	return err
 }
@@ -68,7 +80,7 @@ func (w *txn) keepLosers(key []byte, c *change) error {
 		}
 		k := revKey(c.now.Key, v.Dot)
 		body := memory.Record{Key: c.now.Key, Versions: c.dropped[i : i+1 : i+1]}
-		if err := w.revs.Put(k, seal(body.Append(make([]byte, sealSize)), k)); err != nil {
+		if err := w.bucket(bucketRevs).Put(k, seal(body.Append(make([]byte, sealSize)), k)); err != nil {
 			return err
 		}
 		kept = true
@@ -91,7 +103,7 @@ func (w *txn) trimRevisions(key []byte) error {
 		dot   clock.Dot
 	}
 	var all []rev
-	cur := w.revs.Cursor()
+	cur := w.bucket(bucketRevs).Cursor()
 	for k, v := cur.Seek(key); k != nil && bytes.HasPrefix(k, key); k, v = cur.Next() {
 		if len(k) != len(key)+dotSize {
 			continue
@@ -104,7 +116,7 @@ func (w *txn) trimRevisions(key []byte) error {
 	}
 	slices.SortFunc(all, func(a, b rev) int { return cmp.Or(cmp.Compare(b.stamp, a.stamp), b.dot.Compare(a.dot)) })
 	for i := maxRevisions; i < len(all); i++ {
-		if err := w.revs.Delete(all[i].k); err != nil {
+		if err := w.bucket(bucketRevs).Delete(all[i].k); err != nil {
 			return err
 		}
 	}
@@ -129,14 +141,16 @@ func openRevision(k, v []byte) (memory.Version, error) {
 
 // release forgets quarantined bytes of dots that a readable state of the record now
 // speaks for.
-func (w *txn) release(dots clock.Clock) error {
-	if w.quarantined.Empty() || dots.Empty() {
+func (w *txn) release(r *incomingRow) error {
+	if w.quarantined.Empty() {
 		return nil
 	}
+	dots := clock.Of(r.dots...)
+	dots.Union(r.ctx)
 	for o, iv := range w.quarantined.Intersect(dots).Ranges() {
 		for n := iv.Lo; n <= iv.Hi; n++ {
 			d := clock.Dot{Origin: o, Counter: n}
-			if err := w.quar.Delete(dotKey(d)); err != nil {
+			if err := w.bucket(bucketQuar).Delete(dotKey(d)); err != nil {
 				return fmt.Errorf("quarantine: %w", err)
 			}
 			w.ownQuarantine()

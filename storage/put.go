@@ -22,9 +22,6 @@ type PutOptions struct {
 // that cannot be read or is too large, a *memory.BehindError if Match names versions that
 // this store has not seen, a *CorruptError if the stored record cannot be read.
 func (tx *Tx) Put(key memory.Key, value []byte, o PutOptions) (clock.Dot, error) {
-	if err := memory.ValidateValue(key, value); err != nil {
-		return clock.Dot{}, fmt.Errorf("put %s: %w", key, err)
-	}
 	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match)
 }
 
@@ -62,14 +59,15 @@ func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock) (clock
 	own, minted := tx.w.own, tx.w.minted
 	v.Dot, v.Stamp = tx.w.nextDot(), tx.w.stamp(before.StampAfter(match))
 	m, err := before.SupersedeWith(tx.s.mutants, v, match)
+	var f facts
 	if err == nil {
-		c.facts, err = factsOf(m.Record, tx.w.cluster, tx.s.mutants)
+		f, err = tx.inspect(&m.Record, &v)
 	}
 	if err != nil {
 		tx.w.own, tx.w.minted = own, minted
-		return clock.Dot{}, err
+		return clock.Dot{}, fmt.Errorf("write %s: %w", key, err)
 	}
-	c.now = m.Record
+	c.now, c.facts = m.Record, f
 	c.dropped = append(c.dropped, m.Dropped...)
 	c.dots = append(c.dots, v.Dot)
 	if fresh {
@@ -80,6 +78,21 @@ func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock) (clock
 		tx.changes = append(tx.changes, c)
 	}
 	return v.Dot, nil
+}
+
+// inspect reads the facts of a record that a local write has just changed, and makes sure
+// that the new value can be read: usually it is the winner, so that one pass does both.
+func (tx *Tx) inspect(rec *memory.Record, v *memory.Version) (facts, error) {
+	if len(rec.Versions) == 0 {
+		return facts{}, nil
+	}
+	view := rec.ViewWith(tx.s.mutants)
+	if !v.Deleted && (view.Winner.Dot != v.Dot || rec.Key.Kind() != memory.KindMemory) {
+		if err := memory.ValidateValue(rec.Key, v.Value); err != nil {
+			return facts{}, err
+		}
+	}
+	return factsOfView(*rec, view, tx.w.cluster)
 }
 
 // changeOf is this Op's change of a record, or a new one.

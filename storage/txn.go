@@ -25,8 +25,9 @@ type txn struct {
 	cluster memory.ClusterID
 	base    *snapshot // what it began from
 
-	rows, idem, revs, quar *bolt.Bucket
-	ix                     indexes
+	rows   *bolt.Bucket
+	lookup *bolt.Cursor // of rows; Get would make one per call
+	ix     indexes
 
 	// What will be the next snapshot. The clocks are base's until own... took a copy.
 	clock       clock.Clock
@@ -37,7 +38,7 @@ type txn struct {
 	origins     map[clock.Origin]struct{} // whose clock entries changed
 
 	newDots  []dotEntry
-	feedPuts []memory.Key // [i] is at seq base.state.seq+1+i; "" = moved on within this transaction
+	feedPuts [][]byte // [i] is at seq base.state.seq+1+i; nil = moved on within this transaction
 	feedDels []uint64
 	reads    map[memory.Key]accessCount
 
@@ -53,7 +54,7 @@ type txn struct {
 
 type dotEntry struct {
 	dot clock.Dot
-	key memory.Key
+	key []byte
 }
 
 func (s *Store) begin() (*txn, error) {
@@ -64,13 +65,14 @@ func (s *Store) begin() (*txn, error) {
 	base := s.snap.Load()
 	w := &txn{
 		s: s, btx: btx, txid: btx.ID(), now: s.cfg.Now(), cluster: s.Cluster(), base: base,
-		rows: btx.Bucket(bucketRows), idem: btx.Bucket(bucketIdem), revs: btx.Bucket(bucketRevs), quar: btx.Bucket(bucketQuar),
-		ix:    indexes{buckets: indexBuckets(btx), counts: make(map[string]int64)},
+		rows: btx.Bucket(bucketRows), ix: indexes{tx: btx, counts: make(map[counter]int64)},
 		clock: base.clock, quarantined: base.quarantined, state: base.state,
 		origins: make(map[clock.Origin]struct{}), own: s.ident.load(),
 	}
 	return w, nil
 }
+
+func (w *txn) bucket(name []byte) *bolt.Bucket { return w.btx.Bucket(name) }
 
 func (w *txn) rollback() {
 	if w.btx == nil {
@@ -115,7 +117,7 @@ func (w *txn) runOp(it *item) error {
 			return err
 		}
 		for _, d := range c.dots {
-			w.addDot(d, c.now.Key)
+			w.addDot(d, c.k)
 			it.res.Dots = append(it.res.Dots, d)
 			it.res.Rows = append(it.res.Rows, raw)
 			w.staged = append(w.staged, StagedRow{Dot: d, Raw: raw})
@@ -126,7 +128,8 @@ func (w *txn) runOp(it *item) error {
 
 // change is one record on its way from what is stored to what will be.
 type change struct {
-	found    bool // there is a stored row
+	k        []byte // the key, as bytes that last
+	found    bool   // there is a stored row
 	seq      uint64
 	old, now memory.Record
 	dropped  []memory.Version
@@ -136,10 +139,13 @@ type change struct {
 
 // load reads a stored row, aliasing the file: valid inside the transaction.
 func (w *txn) load(key memory.Key) (*change, error) {
-	c := &change{old: memory.Record{Key: key}}
 	k := []byte(key)
-	v := w.rows.Get(k)
-	if v == nil {
+	c := &change{k: k, old: memory.Record{Key: key}}
+	if w.lookup == nil {
+		w.lookup = w.rows.Cursor()
+	}
+	at, v := w.lookup.Seek(k)
+	if !bytes.Equal(at, k) {
 		return c, nil
 	}
 	seq, raw, err := openRow(k, v)
@@ -169,8 +175,7 @@ func decodeRow(key memory.Key, raw []byte) (memory.Record, error) {
 // write puts a changed record and everything derived from it.
 func (w *txn) write(c *change) (raw []byte, err error) {
 	w.changed = true
-	key := c.now.Key
-	k := []byte(key)
+	key, k := c.now.Key, c.k
 	old, err := factsOf(c.old, w.cluster, w.s.mutants)
 	if err != nil {
 		w.s.log.Error("a stored memory cannot be read any more", "key", key, "err", err)
@@ -191,7 +196,7 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 		return nil, w.rows.Delete(k)
 	}
 	w.state.seq++
-	w.feedPuts = append(w.feedPuts, key)
+	w.feedPuts = append(w.feedPuts, k)
 	stored, raw := sealRow(k, w.state.seq, c.now)
 	w.rowBytes += int64(len(stored))
 	return raw, w.rows.Put(k, stored)
@@ -200,14 +205,14 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 // leaveFeed takes a row out of its place in the feed.
 func (w *txn) leaveFeed(seq uint64) {
 	if first := w.base.state.seq + 1; seq >= first {
-		w.feedPuts[seq-first] = ""
+		w.feedPuts[seq-first] = nil
 		return
 	}
 	w.feedDels = append(w.feedDels, seq)
 }
 
 // addDot makes the store cover a dot of a record. It reports whether that is news.
-func (w *txn) addDot(d clock.Dot, key memory.Key) bool {
+func (w *txn) addDot(d clock.Dot, key []byte) bool {
 	if w.clock.Contains(d) {
 		return false
 	}
@@ -222,7 +227,7 @@ func (w *txn) addDot(d clock.Dot, key memory.Key) bool {
 }
 
 // addDots is addDot for a set.
-func (w *txn) addDots(c clock.Clock, key memory.Key) (news int) {
+func (w *txn) addDots(c clock.Clock, key []byte) (news int) {
 	if c.Empty() || w.clock.Covers(c) {
 		return 0
 	}
@@ -313,7 +318,7 @@ func (w *txn) writeDots() error {
 	for _, e := range w.newDots {
 		n := len(buf)
 		buf = appendDot(buf, e.dot)
-		if err := b.Put(buf[n:], []byte(e.key)); err != nil {
+		if err := b.Put(buf[n:], e.key); err != nil {
 			return fmt.Errorf("dot %s: %w", e.dot, err)
 		}
 	}
@@ -330,10 +335,10 @@ func (w *txn) writeFeed() error {
 		}
 	}
 	for i, key := range w.feedPuts {
-		if key == "" {
+		if key == nil {
 			continue
 		}
-		if err := b.Put(seqKey(w.base.state.seq+1+uint64(i)), []byte(key)); err != nil {
+		if err := b.Put(seqKey(w.base.state.seq+1+uint64(i)), key); err != nil {
 			return fmt.Errorf("feed: %w", err)
 		}
 	}

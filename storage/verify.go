@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -240,12 +241,12 @@ func (v *verifier) row(k, val []byte) {
 		bad("row", "%v", err)
 	}
 	v.sum.add(f.sum)
-	f.eachCount(func(name string) { v.counts[name]++ })
-	buckets := indexBuckets(v.tx)
-	f.each(key, func(ix int, ik, iv []byte) {
+	f.eachCount(func(c counter) { v.counts[c.group+c.name]++ })
+	f.each(key, func(ix int, prefix, suffix, iv []byte) {
+		ik := slices.Concat(prefix, suffix)
 		v.ix[ix]++
 		// Get cannot tell an empty value from none.
-		if gotK, gotV := buckets[ix].Cursor().Seek(ik); !bytes.Equal(gotK, ik) || !bytes.Equal(gotV, iv) {
+		if gotK, gotV := v.tx.Bucket(indexNames[ix]).Cursor().Seek(ik); !bytes.Equal(gotK, ik) || !bytes.Equal(gotV, iv) {
 			bad("index", "entry %q is missing", ik)
 		}
 	})
@@ -369,9 +370,9 @@ func (v *verifier) totals() {
 		v.complain("feed", "%d more rows than entries", int64(v.rows))
 	}
 	v.covered()
-	for ix, b := range indexBuckets(v.tx) {
-		if n := countKeys(b); n != v.ix[ix] {
-			v.complain("index", "%d entries in index %d, %d expected", n, ix, v.ix[ix])
+	for ix, name := range indexNames {
+		if n := countKeys(v.tx.Bucket(name)); n != v.ix[ix] {
+			v.complain("index", "%d entries in %s, %d expected", n, name, v.ix[ix])
 		}
 	}
 	if n := countKeys(v.tx.Bucket(bucketIdem)); n != v.idems {
