@@ -30,7 +30,11 @@ func newAccessLog() *accessLog { return &accessLog{reads: make(map[memory.Key]ac
 // Touch counts one read of a record.
 func (s *Store) Touch(key memory.Key) {
 	s.access.mu.Lock()
-	c := s.access.reads[key]
+	c, known := s.access.reads[key]
+	if !known && len(s.access.reads) >= 16*maxPendingReads {
+		s.access.mu.Unlock() // nothing is being written: statistics are not worth the memory
+		return
+	}
 	s.access.reads[key] = accessCount{n: c.n + 1, last: s.cfg.Now()}
 	due := len(s.access.reads) == maxPendingReads
 	s.access.mu.Unlock()
@@ -112,8 +116,11 @@ func writeAccess(tx *bolt.Tx, taken map[memory.Key]accessCount) error {
 	return nil
 }
 
-// flushAccess writes the pending counts in a transaction of their own.
+// flushAccess writes the pending counts in a transaction of their own, if there is room.
 func (s *Store) flushAccess() error {
+	if s.checkRoom(nil) != nil {
+		return nil
+	}
 	taken := s.access.take()
 	return s.db.Update(func(tx *bolt.Tx) error { return writeAccess(tx, taken) })
 }

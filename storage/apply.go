@@ -101,6 +101,7 @@ func (w *txn) apply(in *incoming) (a Applied, itemErr, err error) {
 		return a, fmt.Errorf("rows from %s: %w", in.batch.From, ErrReconcile), nil
 	}
 	w.watch(in.batch.Clock)
+	w.watch(in.batch.Covers)
 	covers := in.batch.Covers
 	for i := range in.rows {
 		r := in.rows[i]

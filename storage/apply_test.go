@@ -474,3 +474,29 @@ func TestStampsNeverGoBack(t *testing.T) {
 		t.Error("a stamp within bounds was not followed")
 	}
 }
+
+// A row that is sound but for one sibling: what is readable stays readable, here and at a
+// node that gets both from here.
+func TestQuarantineOfOneSibling(t *testing.T) {
+	var ra, rb []storage.StagedRow
+	a, b, c, d := storagetest.Open(t, recorded(&ra)), storagetest.Open(t, recorded(&rb)), storagetest.Open(t), storagetest.Open(t)
+	k := key("k")
+	put(t, a, k, doc("ns", "t", "from a"))
+	put(t, b, k, doc("ns", "t", "from b"))
+	push(t, c, ra[0])
+	push(t, a, rb...) // a holds both now
+	p := since(t, a, storage.SinceRequest{})
+	bad := broken(t, p.Rows[0], "from b")
+	push(t, c, storage.StagedRow{Raw: bad})
+	if content(t, c, k) != "from a" || !c.Quarantined().Equal(clock.Of(rb[0].Dot)) || !c.Clock().Equal(a.Clock()) {
+		t.Errorf("content %q, quarantined %s", content(t, c, k), c.Quarantined())
+	}
+	storagetest.Verify(t, c)
+	if n := storagetest.Pull(t, d, c, 0); n != 2 || content(t, d, k) != "from a" || !d.Quarantined().Equal(c.Quarantined()) {
+		t.Errorf("%d rows, content %q, quarantined %s", n, content(t, d, k), d.Quarantined())
+	}
+	for _, s := range []*storage.Store{c, d} {
+		push(t, s, rb...)
+		same(t, a, s)
+	}
+}

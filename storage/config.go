@@ -25,8 +25,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	// Staged is called on the writer when all rows of local writes of one transaction are
-	// in it and before it is synced, so that they travel while the disk works. It must not
-	// block and may keep the row bytes. Rows of one call have one origin; a transaction in
+	// in it and before it is synced, so that they travel while the disk works. It must
+	// neither block nor read from the store by View, and may keep the row bytes. Rows of one call have one origin; a transaction in
 	// which the origin changed makes two calls.
 	Staged func(Staged)
 

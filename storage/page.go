@@ -111,8 +111,7 @@ func (b *pageBuilder) visit(d clock.Dot, k []byte) error {
 			if err != nil {
 				return b.lose(d, &CorruptError{Key: memory.Key(k), Reason: "quarantined bytes: " + err.Error()})
 			}
-			_, err = b.offer(d, raw)
-			return err
+			return b.offerQuarantined(d, raw)
 		}
 	}
 	if v := b.rows.Get(k); v != nil {
@@ -137,30 +136,55 @@ func (b *pageBuilder) offer(d clock.Dot, raw []byte) (speaks bool, err error) {
 	if err != nil {
 		return true, b.lose(d, fmt.Errorf("%w: %w", ErrCorrupt, err))
 	}
-	dots := clock.Of(env.Dots...)
-	speaks = dots.Contains(d) || env.Context.Contains(d)
-	if !speaks {
+	siblings := clock.Of(env.Dots...)
+	if !siblings.Contains(d) && !env.Context.Contains(d) {
 		return false, nil
 	}
-	news := dots.Minus(b.req.Cursor)
-	dots.Union(env.Context)
-	switch {
-	case b.mutants != 0 && b.skipped(d, &env):
+	if b.mutants != 0 && b.skipped(d, &env) {
 		b.covered.Add(d)
-	case news.Empty(): // the peer holds this very state
-		b.covered.Union(dots)
-	case !news.Intersect(b.req.Reserved).Empty(): // another pull of the peer's brings it
-		b.left.Union(dots)
+		return true, nil
+	}
+	b.send(raw, siblings, env.Context)
+	return true, nil
+}
+
+// offerQuarantined sends kept bytes. They speak for the dots that are kept in them only:
+// a sibling that is readable here comes with its own row.
+func (b *pageBuilder) offerQuarantined(d clock.Dot, raw []byte) error {
+	env, err := memory.DecodeEnvelope(raw)
+	if err != nil {
+		return b.lose(d, fmt.Errorf("%w: quarantined bytes: %w", ErrCorrupt, err))
+	}
+	var kept clock.Clock
+	for _, sibling := range env.Dots {
+		if b.quar.Get(dotKey(sibling)) != nil {
+			kept.Add(sibling)
+		}
+	}
+	b.send(raw, kept, env.Context)
+	return nil
+}
+
+// send decides about one state: skip it, leave it to another pull, end the page before it,
+// or put it in. news is empty if the peer holds this very state.
+func (b *pageBuilder) send(raw []byte, siblings, context clock.Clock) {
+	news := siblings.Minus(b.req.Cursor)
+	all := siblings
+	all.Union(context)
+	switch {
+	case news.Empty():
+		b.covered.Union(all)
+	case !news.Intersect(b.req.Reserved).Empty():
+		b.left.Union(all)
 	case len(b.page.Rows) > 0 && b.page.Bytes+len(raw) > b.limit:
 		b.full = true
 		if b.mutants.Has(mutant.PageEdgeDrop) {
-			b.covered.Union(dots)
+			b.covered.Union(all)
 		}
 	default:
 		b.emit(raw)
-		b.covered.Union(dots)
+		b.covered.Union(all)
 	}
-	return true, nil
 }
 
 // offerHolder looks for quarantined bytes of the record whose context has superseded d.
@@ -178,7 +202,7 @@ func (b *pageBuilder) offerHolder(d clock.Dot, key memory.Key) (speaks bool, err
 		if err != nil || env.Key != key || !env.Context.Contains(d) {
 			continue
 		}
-		return b.offer(d, raw)
+		return true, b.offerQuarantined(d, raw)
 	}
 	return false, nil
 }

@@ -158,7 +158,9 @@ func (s *Store) SetCluster(id memory.ClusterID) error {
 		return err
 	}
 	// Derived ids depend on the cluster, and with them which titles need an index entry.
+	snap := *s.snap.Load()
 	err := s.db.Update(func(tx *bolt.Tx) error {
+		snap.txid = tx.ID()
 		if err := tx.Bucket(bucketMeta).Put(metaCluster, id[:]); err != nil {
 			return err
 		}
@@ -167,6 +169,7 @@ func (s *Store) SetCluster(id memory.ClusterID) error {
 	if err != nil {
 		return s.stop(fmt.Errorf("set cluster: %w", err))
 	}
+	s.snap.Store(&snap)
 	s.mu.Lock()
 	s.cluster = id
 	s.mu.Unlock()

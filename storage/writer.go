@@ -89,10 +89,10 @@ func (s *Store) refuse(items []item, err error) {
 // is on disk. A changed row costs its page and the path to it; four times the bytes and a
 // few pages per row is more than that.
 func (s *Store) checkRoom(work []item) error {
-	if s.cfg.Free == nil || len(work) == 0 {
+	if s.cfg.Free == nil {
 		return nil
 	}
-	need := s.cfg.MinFree
+	need := s.cfg.MinFree + 1<<20
 	for i := range work {
 		need += uint64(4*work[i].size) + 32<<10
 	}
