@@ -2,6 +2,7 @@ package catchup
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/memd/memd/clock"
@@ -35,7 +36,7 @@ func (m *Manager) Want(ctx context.Context, wanted clock.Clock) error {
 		wait(ctx, nil, time.Now().Add(pause))
 	}
 	<-done
-	if context.Cause(ctx) == errCovered { //nolint:errorlint // our own, never wrapped
+	if errors.Is(context.Cause(ctx), errCovered) {
 		return nil
 	}
 	defer cancel(nil)
