@@ -14,6 +14,8 @@ import (
 // not the last one, or of whose claims nothing is in the clock after it was applied.
 var ErrNoProgress = errors.New("page without progress")
 
+var errNoPage = errors.New("neither a page nor an error")
+
 // SessionConfig of a Session.
 type SessionConfig struct {
 	Leases     *Leases
@@ -149,7 +151,6 @@ func (s *Session) Got(now time.Time, page *wire.Page, err error) {
 	if req == nil || s.err != nil {
 		return
 	}
-	var same *wire.NotModified
 	switch {
 	case err == nil && page != nil:
 	case errors.Is(err, wire.ErrNotModified):
@@ -159,7 +160,7 @@ func (s *Session) Got(now time.Time, page *wire.Page, err error) {
 		if s.sum.Pages == 0 {
 			s.known = req.others
 		}
-		if errors.As(err, &same) {
+		if same, ok := errors.AsType[*wire.NotModified](err); ok {
 			s.sum.ClockHash = same.ClockHash
 			if same.ClockHash == req.cursor.Hash() {
 				s.sum.Clock, s.known = req.cursor, req.cursor
@@ -181,7 +182,7 @@ func (s *Session) Got(now time.Time, page *wire.Page, err error) {
 		}
 	default:
 		if err == nil {
-			err = errors.New("no page and no error")
+			err = errNoPage
 		}
 		s.err = err
 		return
