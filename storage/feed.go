@@ -103,7 +103,7 @@ func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Arriva
 // read, and only the lowest limit of them are kept.
 func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) []memory.Key {
 	var best seqHeap
-	rows := tx.btx.Bucket(bucketRows)
+	rows := tx.rows()
 	mark := invertTime(t)
 	var namespaces []string
 	tx.eachCount(countNamespace, func(ns string, _ int64) { namespaces = append(namespaces, ns) })

@@ -79,7 +79,7 @@ func (tx *Tx) List(f memory.Filter) iter.Seq2[Item, error] {
 // item reads one memory of a list and judges it.
 func (tx *Tx) item(key memory.Key, f *memory.Filter, judged bool) (it Item, pass bool, err error) {
 	k := []byte(key)
-	v := tx.btx.Bucket(bucketRows).Get(k)
+	v := tx.rows().Get(k)
 	if v == nil {
 		return it, false, &CorruptError{Key: key, Reason: "listed and not there"}
 	}

@@ -45,7 +45,7 @@ func newPageBuilder(tx *Tx, r SinceRequest) (*pageBuilder, error) {
 	b := &pageBuilder{
 		tx: tx, req: r, missing: r.missing(c), limit: r.LimitBytes, mutants: tx.s.mutants,
 		page: &Page{Clock: c, Floor: floor, Reconcile: !r.Cursor.Covers(floor), HLC: tx.s.hlc.Last()},
-		rows: tx.btx.Bucket(bucketRows), quar: tx.btx.Bucket(bucketQuar),
+		rows: tx.rows(), quar: tx.btx.Bucket(bucketQuar),
 	}
 	if b.limit <= 0 {
 		b.limit = DefaultPage

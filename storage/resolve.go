@@ -19,12 +19,12 @@ func (tx *Tx) ResolvePrefix(kind memory.Kind, id string) (memory.Key, error) {
 		return "", memory.ErrNotFound
 	}
 	exact := memory.NewKey(kind, id)
-	if tx.byKey[exact] != nil || tx.btx.Bucket(bucketRows).Get([]byte(exact)) != nil {
+	if tx.byKey[exact] != nil || tx.rows().Get([]byte(exact)) != nil {
 		return exact, nil
 	}
 	var found []memory.Key
 	for _, start := range prefixStarts(kind, id) {
-		cur := tx.btx.Bucket(bucketRows).Cursor()
+		cur := tx.rows().Cursor()
 		for k, v := cur.Seek(start); k != nil && len(found) < maxMatches; k, v = cur.Next() {
 			key := memory.Key(k)
 			if len(k) < 2 || !bytes.Equal(k[:2], start[:2]) || !strings.HasPrefix(key.ID(), id) {

@@ -26,6 +26,15 @@ type Tx struct {
 
 	changes []*change // of this Op, in order
 	byKey   map[memory.Key]*change
+
+	rowsBucket, accessBucket *bolt.Bucket // looked up once
+}
+
+func (tx *Tx) rows() *bolt.Bucket {
+	if tx.rowsBucket == nil {
+		tx.rowsBucket = tx.btx.Bucket(bucketRows)
+	}
+	return tx.rowsBucket
 }
 
 // Local is what this node alone knows of a record.
@@ -55,7 +64,7 @@ func (tx *Tx) Get(key memory.Key) (rec memory.Record, local Local, found bool, e
 		return c.now, tx.local([]byte(key), c.seq), true, nil
 	}
 	k := []byte(key)
-	v := tx.btx.Bucket(bucketRows).Get(k)
+	v := tx.rows().Get(k)
 	if v == nil {
 		return memory.Record{}, Local{}, false, nil
 	}
@@ -81,7 +90,10 @@ func (tx *Tx) read(k, v []byte) (memory.Record, uint64, error) {
 }
 
 func (tx *Tx) local(k []byte, seq uint64) Local {
-	c, _ := decodeAccess(tx.btx.Bucket(bucketAccess).Get(k))
+	if tx.accessBucket == nil {
+		tx.accessBucket = tx.btx.Bucket(bucketAccess)
+	}
+	c, _ := decodeAccess(tx.accessBucket.Get(k))
 	c = c.plus(tx.s.access.get(memory.Key(k)))
 	return Local{Seq: seq, AccessCount: c.n, LastAccessedAt: c.last}
 }
@@ -182,7 +194,7 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 func (tx *Tx) Members() ([]memory.Member, error) {
 	var out []memory.Member
 	prefix := []byte{byte(memory.KindMember)}
-	cur := tx.btx.Bucket(bucketRows).Cursor()
+	cur := tx.rows().Cursor()
 	for k, v := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = cur.Next() {
 		rec, _, err := tx.read(k, v)
 		if err != nil {
@@ -232,7 +244,7 @@ func (s *Store) corrupt(err error) {
 // that fails its checksum is yielded as an error in its place.
 func (tx *Tx) Records() iter.Seq2[memory.Record, error] {
 	return func(yield func(memory.Record, error) bool) {
-		cur := tx.btx.Bucket(bucketRows).Cursor()
+		cur := tx.rows().Cursor()
 		for k, v := cur.First(); k != nil; k, v = cur.Next() {
 			rec, _, err := tx.read(k, v)
 			if !yield(rec, err) {

@@ -104,6 +104,7 @@ type verifier struct {
 	snap    *snapshot // of the running store, nil offline
 	own     issued
 
+	handles map[string]*bolt.Bucket
 	found   []Finding
 	cluster memory.ClusterID
 	clock   clock.Clock
@@ -129,7 +130,7 @@ func (v *verifier) complain(rule, format string, args ...any) {
 }
 
 func (v *verifier) run() error {
-	v.counts = make(map[string]int64)
+	v.counts, v.handles = make(map[string]int64), make(map[string]*bolt.Bucket)
 	if err := v.readState(); err != nil {
 		return err
 	}
@@ -154,9 +155,19 @@ func (v *verifier) run() error {
 	return nil
 }
 
+// bucket is tx.Bucket, which searches on every call, with a memory.
+func (v *verifier) bucket(name []byte) *bolt.Bucket {
+	b := v.handles[string(name)]
+	if b == nil {
+		b = v.tx.Bucket(name)
+		v.handles[string(name)] = b
+	}
+	return b
+}
+
 func (v *verifier) each(bucket []byte, visit func(k, val []byte)) error {
 	n := 0
-	return v.tx.Bucket(bucket).ForEach(func(k, val []byte) error {
+	return v.bucket(bucket).ForEach(func(k, val []byte) error {
 		if n++; n%1024 == 0 && v.ctx.Err() != nil {
 			return v.ctx.Err()
 		}
@@ -166,7 +177,7 @@ func (v *verifier) each(bucket []byte, visit func(k, val []byte)) error {
 }
 
 func (v *verifier) readState() (err error) {
-	meta := v.tx.Bucket(bucketMeta)
+	meta := v.bucket(bucketMeta)
 	copy(v.cluster[:], meta.Get(metaCluster))
 	if v.clock, err = readClock(v.tx); err != nil {
 		return err
@@ -215,7 +226,7 @@ func (v *verifier) row(k, val []byte) {
 	if !bytes.Equal(rec.Append(nil), raw) {
 		bad("row", "is not in canonical form")
 	}
-	if got := v.tx.Bucket(bucketFeed).Get(seqKey(seq)); !bytes.Equal(got, k) || seq > v.state.seq {
+	if got := v.bucket(bucketFeed).Get(seqKey(seq)); !bytes.Equal(got, k) || seq > v.state.seq {
 		bad("feed", "seq %d of the row belongs to %x", seq, got)
 	}
 	v.claims(key, k, rec.Dots(), rec.Context)
@@ -232,7 +243,7 @@ func (v *verifier) row(k, val []byte) {
 	}
 	eachIdem(&rec, func(h memory.Hash, d clock.Dot, content memory.Hash) {
 		v.idems++
-		if got := v.tx.Bucket(bucketIdem).Get(idemKey(h, d)); !bytes.Equal(got, append(content[:], k...)) {
+		if got := v.bucket(bucketIdem).Get(idemKey(h, d)); !bytes.Equal(got, append(content[:], k...)) {
 			v.report(Finding{Rule: "idem", Key: key, Dot: d, Problem: "idempotency key without its entry"})
 		}
 	})
@@ -246,7 +257,7 @@ func (v *verifier) row(k, val []byte) {
 		ik := slices.Concat(prefix, suffix)
 		v.ix[ix]++
 		// Get cannot tell an empty value from none.
-		if gotK, gotV := v.tx.Bucket(indexNames[ix]).Cursor().Seek(ik); !bytes.Equal(gotK, ik) || !bytes.Equal(gotV, iv) {
+		if gotK, gotV := v.bucket(indexNames[ix]).Cursor().Seek(ik); !bytes.Equal(gotK, ik) || !bytes.Equal(gotV, iv) {
 			bad("index", "entry %q is missing", ik)
 		}
 	})
@@ -260,7 +271,7 @@ func (v *verifier) claims(key memory.Key, k []byte, siblings []clock.Dot, ctx cl
 	if !v.clock.Covers(all) {
 		v.report(Finding{Rule: "cover", Key: key, Problem: "holds dots that the clock does not cover: " + all.Minus(v.clock).String()})
 	}
-	b := v.tx.Bucket(bucketDots)
+	b := v.bucket(bucketDots)
 	for o, iv := range all.Ranges() {
 		for n := iv.Lo; n <= iv.Hi; n++ {
 			d := clock.Dot{Origin: o, Counter: n}
@@ -296,7 +307,7 @@ func (v *verifier) quarantine() error {
 		}
 		// What a readable state of the record speaks for was counted there.
 		var known clock.Clock
-		if row := v.tx.Bucket(bucketRows).Get([]byte(env.Key)); row != nil {
+		if row := v.bucket(bucketRows).Get([]byte(env.Key)); row != nil {
 			if _, rowRaw, err := openRow([]byte(env.Key), row); err == nil {
 				if e, err := memory.DecodeEnvelope(rowRaw); err == nil {
 					known = clock.Of(e.Dots...)
@@ -328,7 +339,7 @@ func (v *verifier) dot(k, key []byte) {
 
 func (v *verifier) feedEntry(k, key []byte) {
 	v.rows--
-	row := v.tx.Bucket(bucketRows).Get(key)
+	row := v.bucket(bucketRows).Get(key)
 	if row == nil {
 		v.report(Finding{Rule: "feed", Key: memory.Key(key), Problem: fmt.Sprintf("entry %x of a row that is not there", k)})
 		return
@@ -346,7 +357,7 @@ func (v *verifier) revision(k, val []byte) {
 	}
 	key := memory.Key(k[:len(k)-dotSize])
 	version.Sum(key)
-	_, raw, err := openRow([]byte(key), v.tx.Bucket(bucketRows).Get([]byte(key)))
+	_, raw, err := openRow([]byte(key), v.bucket(bucketRows).Get([]byte(key)))
 	if err != nil {
 		return // reported with the row
 	}
@@ -371,14 +382,14 @@ func (v *verifier) totals() {
 	}
 	v.covered()
 	for ix, name := range indexNames {
-		if n := countKeys(v.tx.Bucket(name)); n != v.ix[ix] {
+		if n := countKeys(v.bucket(name)); n != v.ix[ix] {
 			v.complain("index", "%d entries in %s, %d expected", n, name, v.ix[ix])
 		}
 	}
-	if n := countKeys(v.tx.Bucket(bucketIdem)); n != v.idems {
+	if n := countKeys(v.bucket(bucketIdem)); n != v.idems {
 		v.complain("idem", "%d entries, %d expected", n, v.idems)
 	}
-	_ = v.tx.Bucket(bucketCounts).ForEach(func(k, val []byte) error {
+	_ = v.bucket(bucketCounts).ForEach(func(k, val []byte) error {
 		if n := readCount(val); n == 0 || n != v.counts[string(k)] {
 			v.complain("counts", "%q is %d, not %d", k, n, v.counts[string(k)])
 		}
@@ -396,7 +407,7 @@ func (v *verifier) totals() {
 // covered checks that the clock claims no dot that nothing here speaks for: every dot in
 // it is indexed, unless it was pruned below the floor.
 func (v *verifier) covered() {
-	cur := v.tx.Bucket(bucketDots).Cursor()
+	cur := v.bucket(bucketDots).Cursor()
 	for o, iv := range v.clock.Minus(v.floor).Ranges() {
 		next := iv.Lo
 		for k, _ := cur.Seek(dotKey(clock.Dot{Origin: o, Counter: next})); k != nil && next <= iv.Hi; k, _ = cur.Next() {
