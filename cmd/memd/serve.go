@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/memd/memd/node"
+)
+
+// serveConfig are the values of `memd serve`, named as the flags are.
+type serveConfig struct {
+	name            string
+	dataDir         string
+	httpAddr        string
+	httpAdvertise   string
+	gossipAddr      string
+	gossipAdvertise string
+	join            []string
+	bootstrapExpect int
+	quorumWrites    int
+	quorumTimeout   time.Duration
+	catchupInterval time.Duration
+	allowedHosts    []string
+	insecure        bool
+	recall          bool // accepted, and of no effect before recall is there
+	logLevel        string
+	logFormat       string
+	clockOffset     time.Duration
+}
+
+// laterFlags are part of the command line and come with a later version: set, they are
+// refused, so that nobody believes to be protected by what is not there yet.
+var laterFlags = []struct{ name, usage string }{
+	{"api-key", "key required on every endpoint but health"},
+	{"api-key-file", "file that holds the key"},
+	{"keys-file", "file of named principals"},
+	{"tls-cert", "certificate to serve HTTPS with"},
+	{"tls-key", "key of tls-cert"},
+	{"tls-ca", "trust for peers and clients"},
+	{"tls-verify-client", "require a client certificate"},
+	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
+	{"gossip-key", "base64 key of 16, 24 or 32 bytes"},
+	{"admin-addr", "address of metrics and pprof"},
+	{"mcp-tools", "default or all"},
+	{"peer-networks", "CIDRs that peers' addresses must be in"},
+	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
+	{"embeddings-model", "model to ask it for"},
+}
+
+// laterValue marks a flag of a later version. It keeps nothing, since it may be given a
+// secret; settle refuses it.
+type laterValue struct{}
+
+func (laterValue) String() string   { return "" }
+func (laterValue) Type() string     { return "string" }
+func (laterValue) Set(string) error { return nil }
+
+func (c *serveConfig) flags(f *pflag.FlagSet) {
+	host, _ := os.Hostname()
+	f.String(flagConfig, "", "configuration file, YAML or TOML, with the names of these flags")
+	f.StringVar(&c.name, "name", host, "stable, unique label of this node")
+	f.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "store; created with mode 0700, locked while open")
+	f.StringVar(&c.httpAddr, "http-addr", "127.0.0.1:9077", "listen address of HTTP and sync")
+	f.StringVar(&c.httpAdvertise, "http-advertise", "", "host:port that peers use for HTTP (default: the listen address)")
+	f.StringVar(&c.gossipAddr, "gossip-addr", "127.0.0.1:7946", "listen address of gossip, TCP and UDP")
+	f.StringVar(&c.gossipAdvertise, "gossip-advertise", "", "host:port that peers use for gossip (default: the listen address)")
+	f.StringSliceVar(&c.join, "join", nil, "gossip addresses of seeds, host:port; retried for ever, names resolved anew")
+	f.IntVar(&c.bootstrapExpect, "bootstrap-expect", 1, "registered members to wait for on a brand-new cluster")
+	f.IntVar(&c.quorumWrites, "quorum-writes", 0, "W, this node included; 0 = majority of the registered members")
+	f.DurationVar(&c.quorumTimeout, "quorum-timeout", 2*time.Second, "deadline for acknowledgements")
+	f.DurationVar(&c.catchupInterval, "catchup-interval", 30*time.Second, "period of the safety-net pull, jittered; 0 = triggers only")
+	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
+	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
+	f.BoolVar(&c.recall, "recall", true, "keep the full-text index on this node (comes with recall; accepted from the start)")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	f.DurationVar(&c.clockOffset, "clock-offset", 0, "test only: shifts this node's wall clock")
+	for _, l := range laterFlags {
+		f.Var(laterValue{}, l.name, "not in this version: "+l.usage)
+	}
+	// A flag without a value, as it will be written one day.
+	f.Lookup("tls-verify-client").NoOptDefVal = "true"
+}
+
+func defaultDataDir() string {
+	if d := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(d) { // the standard ignores others
+		return filepath.Join(d, "memd")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "memd-data"
+	}
+	return filepath.Join(home, ".local", "share", "memd")
+}
+
+func newServe() *cobra.Command {
+	c := new(serveConfig)
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node",
+		Long: "Run one node.\n\nEvery flag can also be given as an environment variable (MEMD_ and the flag in capitals,\n" +
+			"with _ for -) or in the file of --config; flag over environment over file over default.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.check(); err != nil {
+				return &usageError{err}
+			}
+			return serve(cmd.Context(), c, cmd.ErrOrStderr())
+		},
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func (c *serveConfig) check() error {
+	c.join, c.allowedHosts = compact(c.join), compact(c.allowedHosts)
+	if c.quorumTimeout <= 0 {
+		return errors.New("--quorum-timeout must be above 0")
+	}
+	return c.loopbackOnly()
+}
+
+// compact drops the white space and the empty items of "a, b,".
+func compact(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// loopbackOnly refuses addresses that strangers can reach: this version has neither TLS
+// nor keys.
+func (c *serveConfig) loopbackOnly() error {
+	for _, a := range []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"gossip-addr", c.gossipAddr}} {
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return fmt.Errorf("--%s: want host:port: %w", a.flag, err)
+		}
+		ip := net.ParseIP(host)
+		if !c.insecure && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("--%s %s can be reached by others, and this node has neither TLS nor a key: "+
+				"use a loopback address, or --insecure on a closed test network", a.flag, a.addr)
+		}
+	}
+	return nil
+}
+
+func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
+	log, err := newLog(stderr, c.logLevel, c.logFormat)
+	if err != nil {
+		return &usageError{err}
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	n, err := node.New(node.Config{
+		Name: c.name, DataDir: c.dataDir, Version: version(),
+		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
+		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
+		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
+		CatchupInterval: c.catchupInterval, ClockOffset: c.clockOffset, Log: log, Registry: reg,
+	})
+	if errors.Is(err, node.ErrConfig) {
+		return &usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	watch, stop := context.WithCancel(ctx)
+	announced := make(chan struct{})
+	go func() {
+		defer close(announced)
+		announce(watch, n, log)
+	}()
+	defer func() {
+		stop()
+		<-announced
+	}()
+	return n.Run(ctx)
+}
+
+// announce logs one line when the node is ready for the first time, for scripts that wait
+// for it.
+func announce(ctx context.Context, n *node.Node, log *slog.Logger) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, _ := n.Ready(); ok {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	status, err := n.Cluster(ctx)
+	if err != nil {
+		return // the node has just stopped, and says so itself
+	}
+	log.Info("ready", "name", n.Name(), "http", n.HTTPAddr(), "gossip", n.GossipAddr(), "cluster", status.ClusterID)
+}
+
+func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	switch strings.ToLower(level) { // slog itself would take "info+3" too
+	case "debug", "info", "warn", "error":
+		_ = l.UnmarshalText([]byte(level))
+	default:
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
+	}
+	opt := &slog.HandlerOptions{Level: l}
+	switch strings.ToLower(format) {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opt)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opt)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: want text or json", format)
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/memd/memd/client"
+)
+
+// asking are the flags of a command that asks a running node.
+type asking struct {
+	servers []string
+	json    bool
+	watch   bool
+}
+
+func (a *asking) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVar(&a.servers, "server", []string{client.DefaultServer}, "nodes to ask, URL or host:port; the first that answers is taken")
+	f.BoolVar(&a.json, "json", false, "print JSON")
+	f.BoolVar(&a.watch, "watch", false, "go on, once per second")
+}
+
+// askTimeout bounds one try at one server: a person is waiting.
+const askTimeout = 3 * time.Second
+
+func (a *asking) client() (*client.Client, error) {
+	c, err := client.New(client.Config{Servers: compact(a.servers), Timeout: askTimeout})
+	if err != nil {
+		return nil, usagef("--server: %w", err)
+	}
+	return c, nil
+}
+
+func newStatus() *cobra.Command {
+	return newAsking("status", "Show how a node sees its cluster: clocks, lag, quorum, conflicts", showStatus,
+		func(s *client.ClusterStatus) any { return s })
+}
+
+func newMembers() *cobra.Command {
+	return newAsking("members", "Show the registered members of a cluster", showMembers,
+		func(s *client.ClusterStatus) any { return s.Members })
+}
+
+func newAsking(use, summary string, show func(io.Writer, *client.ClusterStatus) error, data func(*client.ClusterStatus) any) *cobra.Command {
+	var a asking
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: summary,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			out := cmd.OutOrStdout()
+			once := func(ctx context.Context) error {
+				s, err := c.Cluster(ctx)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return printJSON(out, data(s))
+				}
+				return show(out, s)
+			}
+			if !a.watch {
+				return once(cmd.Context())
+			}
+			return watch(cmd.Context(), out, cmd.ErrOrStderr(), a.json, once)
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+// watchEvery is the period of --watch.
+const watchEvery = time.Second
+
+// watch repeats show until it is told to stop, which is no failure. A terminal shows the
+// last one only. A node that does not answer is said, and asked again.
+func watch(ctx context.Context, out, stderr io.Writer, asJSON bool, show func(context.Context) error) error {
+	file, ok := out.(*os.File)
+	clear := ok && !asJSON && term.IsTerminal(int(file.Fd()))
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		if clear {
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		} else if !first && !asJSON {
+			fmt.Fprintln(out)
+		}
+		if err := show(ctx); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(stderr, "memd:", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func showStatus(w io.Writer, s *client.ClusterStatus) error {
+	ready := "ready"
+	if !s.Ready {
+		ready = "NOT READY: " + strings.Join(s.Reasons, "; ")
+	}
+	clock := parseDots(s.Clock)
+	rows := [][]string{
+		{"node", s.Name + " (" + orDash(s.Version) + "), " + ready},
+		{"cluster", orDash(s.ClusterID)},
+		{"quorum", fmt.Sprintf("%d of %s, %d reachable%s", s.Quorum.W, count(s.Quorum.N, "member"), s.Quorum.Reachable, quorumWarning(s.Quorum))},
+		{"clock", fmt.Sprintf("%s, hash %s", count(clock.count(), "write"), orDash(s.ClockHash))},
+		{"digest", orDash(s.Digest)},
+		{"conflicts", fmt.Sprint(s.Conflicts)},
+	}
+	if s.Quarantined > 0 {
+		rows = append(rows, []string{"quarantined", fmt.Sprintf("%s that cannot be read", count(s.Quarantined, "row"))})
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return showMembers(w, s)
+}
+
+func quorumWarning(q client.Quorum) string {
+	if q.Reachable < q.W {
+		return ": WRITES FAIL"
+	}
+	return ""
+}
+
+func showMembers(w io.Writer, s *client.ClusterStatus) error {
+	rows := [][]string{{"NAME", "STATE", "ADDRESS", "LAG", "SINCE", "LAST PULL", "PUSH", "ACKED", "CLOCK"}}
+	for _, m := range s.Members {
+		row := []string{m.Name, m.State, m.Addr, "-", "-", "-", "-", "-", short(m.ClockHash)}
+		if m.State != "self" {
+			row[3] = fmt.Sprint(m.LagDots)
+			if m.LagDots > 0 {
+				row[4] = fmt.Sprintf("%.1f s", m.LagSeconds)
+			}
+			if m.LastSuccess != nil {
+				row[5] = ago(time.Since(*m.LastSuccess)) + " ago"
+			}
+			row[6] = breakerWord(m.Breaker)
+			row[7] = fmt.Sprint(m.Acked)
+		}
+		rows = append(rows, row)
+	}
+	return table(w, rows)
+}
+
+// breakerWord says what the state of a breaker means for pushes.
+func breakerWord(state string) string {
+	switch state {
+	case "closed":
+		return "ok"
+	case "open":
+		return "given up"
+	case "half-open":
+		return "trying"
+	}
+	return orDash(state)
+}
