@@ -135,9 +135,6 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 		return false, nil
 	}
 	m := memory.MergeWith(w.s.mutants, c.old, r.rec, w.hasSeen)
-	if w.s.mutants.Has(mutant.ReviveCovered) {
-		m = memory.MergeWith(w.s.mutants|mutant.SeenByClockOnly, c.old, r.rec, nil)
-	}
 	if len(m.Collisions) > 0 {
 		a.Collisions += len(m.Collisions)
 		w.s.metrics.collisions.Add(float64(len(m.Collisions)))

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,5 +178,121 @@ func TestKill9(t *testing.T) {
 		}
 		storagetest.Verify(t, s)
 		s.Close()
+	}
+}
+
+// A panic on the way to the disk ends the store, not the process, and Close still works.
+func TestPanicInCommitStops(t *testing.T) {
+	s := storagetest.Open(t, func(c *storage.Config) {
+		c.Fail = func(string) error { panic("bad page") }
+	})
+	var got error
+	s.Submit(storage.Op{
+		Fn: func(tx *storage.Tx) error {
+			_, err := tx.Put(key("a"), doc("ns", "a", "a"), storage.PutOptions{})
+			return err
+		},
+		Done: func(_ storage.Result, err error) { got = err },
+	})
+	if _, err := s.Step(); !errors.Is(err, memory.ErrStopped) || !errors.Is(got, memory.ErrStopped) {
+		t.Errorf("step %v, done %v", err, got)
+	}
+	select {
+	case <-s.Stopped():
+	default:
+		t.Error("not stopped")
+	}
+}
+
+const limitEnv = "MEMD_STORAGE_TEST_LIMIT"
+
+// TestLimited is not a test: TestCommitErrorStops runs it where the file cannot grow.
+func TestLimited(t *testing.T) {
+	dir := os.Getenv(limitEnv)
+	if dir == "" {
+		t.Skip("only as a child of TestCommitErrorStops")
+	}
+	s, err := storage.Open(storage.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	info, err := os.Stat(filepath.Join(dir, storage.DataFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := uint64(info.Size()) + 20<<20 // bbolt grows the file by 16 MiB at a time
+	limit := syscall.Rlimit{Cur: most, Max: most}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	run := make(chan error)
+	go func() { run <- s.Run(context.Background()) }()
+	for i := 0; ; i++ {
+		name := fmt.Sprint(i)
+		_, err := s.Commit(context.Background(), func(tx *storage.Tx) error {
+			for j := range 20 {
+				if _, err := tx.Put(key(fmt.Sprint(name, "-", j)), doc("ns", name, strings.Repeat("x", 50_000)), storage.PutOptions{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			fmt.Println("refused:", errors.Is(err, memory.ErrStopped))
+			break
+		}
+		fmt.Println("acked", name)
+	}
+	fmt.Println("run ended:", errors.Is(<-run, memory.ErrStopped))
+	fmt.Println("reads refused:", errors.Is(s.View(func(*storage.Tx) error { return nil }), memory.ErrStopped))
+	if err := s.Close(); err != nil {
+		fmt.Println("close:", err)
+	}
+}
+
+// A commit error that the look at the free space could not foresee stops the store; what
+// was acknowledged before is there.
+func TestCommitErrorStops(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a process")
+	}
+	dir := t.TempDir()
+	storagetest.Open(t, storagetest.Dir(dir)).Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLimited$", "-test.v")
+	cmd.Env = append(os.Environ(), limitEnv+"="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"acked 0\n", "refused: true\n", "run ended: true\n", "reads refused: true\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	s := storagetest.Open(t, storagetest.Dir(dir))
+	for line := range strings.Lines(string(out)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "acked "); ok && content(t, s, key(name+"-19")) == "-" {
+			t.Errorf("acknowledged write %s is not there", name)
+		}
+	}
+}
+
+func TestSnapshotOpensAnywhere(t *testing.T) {
+	s := storagetest.Open(t)
+	put(t, s, key("a"), doc("ns", "a", "a"))
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, storage.DataFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Snapshot(f); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	copied := storagetest.Open(t, storagetest.Dir(dir))
+	same(t, s, copied)
+	if d := put(t, copied, key("b"), doc("ns", "b", "b")); d.Origin == s.Origin() {
+		t.Errorf("dot %s under the origin of the original", d)
 	}
 }

@@ -49,9 +49,10 @@ const (
 	itemDropped
 )
 
-// take claims the item for the writer; false if it was given up before.
+// take claims the item for the writer; false if it was given up before. The writer may
+// take it again.
 func (it *item) take() bool {
-	return it.state == nil || it.state.CompareAndSwap(itemWaiting, itemTaken)
+	return it.state == nil || it.state.CompareAndSwap(itemWaiting, itemTaken) || it.state.Load() == itemTaken
 }
 
 // queue holds what waits for the writer. Pulled pages wait apart from local operations

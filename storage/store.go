@@ -201,7 +201,7 @@ func (s *Store) Snapshot(w io.Writer) error {
 	})
 }
 
-// Size is the size of the data file in bytes and the part of it that is in use or was.
+// Size is how much of the data file was ever in use, in bytes: it never shrinks.
 func (s *Store) Size() (bytes int64) {
 	_ = s.db.View(func(tx *bolt.Tx) error {
 		bytes = tx.Size()

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 )
 
@@ -168,7 +169,7 @@ func (tx *Tx) cluster() memory.ClusterID {
 // still remembers: its record, and its mark without the stamp. Of several (retries on
 // nodes that did not know of each other) it is the one with the lowest dot.
 func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found bool, err error) {
-	if h.IsZero() {
+	if h.IsZero() || tx.s.mutants.Has(mutant.RetryNewDot) {
 		return "", mark, false, nil
 	}
 	for _, c := range tx.changes {

@@ -74,13 +74,15 @@ func (s *Store) Step() (int, error) {
 	return len(work), err
 }
 
-// refuse ends items whose outcome is not known yet with err.
+// refuse ends items whose outcome is not known yet with err. What an item had come to in
+// a transaction that failed does not count.
 func (s *Store) refuse(items []item, err error) {
 	for i := range items {
 		it := &items[i]
-		if !it.done && it.take() {
-			it.res, it.out, it.err = Result{}, Applied{}, err
+		if it.done || !it.take() {
+			continue
 		}
+		it.res, it.out, it.err = Result{}, Applied{}, err
 		it.finish()
 	}
 }
