@@ -17,7 +17,10 @@ func MergeWith(m mutant.Set, local, remote Record, seen func(clock.Dot) bool) Me
 		remote = stripped(remote)
 	}
 	var out Merged
-	if m.Has(mutant.SeenByClockOnly) {
+	if m.Has(mutant.ReviveCovered) {
+		seen = nil
+	}
+	if m.Has(mutant.SeenByClockOnly) || m.Has(mutant.ReviveCovered) {
 		local.Key = remote.Key
 		out = merge(local, remote, func(d clock.Dot) bool { return seen != nil && seen(d) })
 		out.Record = revived(out.Record)

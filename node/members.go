@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/memd/memd/cluster"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/wire"
@@ -217,7 +218,7 @@ func (n *Node) mayWrite(ctx context.Context, override int) error {
 	if n.skew.tooFar() {
 		return n.refuse("clock_offset", override)
 	}
-	if n.writable.Load() {
+	if n.writable.Load() || n.cfg.Mutants.Has(mutant.WriteBeforePull) {
 		return nil
 	}
 	deadline := time.NewTimer(n.cfg.QuorumTimeout)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/memd/memd/catchup"
 	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/replication"
 	"github.com/memd/memd/storage"
@@ -183,7 +184,11 @@ func (n *Node) admit(ctx context.Context, override int) (int, error) {
 	if err := n.mayWrite(ctx, override); err != nil {
 		return 0, err
 	}
-	w, err := replication.Needed(n.cfg.QuorumWrites, n.members.count(), override)
+	members := n.members.count()
+	if n.cfg.Mutants.Has(mutant.QuorumFromGossip) {
+		members = n.alive()
+	}
+	w, err := replication.Needed(n.cfg.QuorumWrites, members, override)
 	if err != nil {
 		return 0, &memory.FieldError{Field: "w", Problem: err.Error()}
 	}
@@ -191,6 +196,17 @@ func (n *Node) admit(ctx context.Context, override int) (int, error) {
 		return 0, err
 	}
 	return w, nil
+}
+
+// alive counts the members that gossip calls alive, this node included: what N must not be.
+func (n *Node) alive() int {
+	count := 0
+	for _, m := range n.members.list() {
+		if m.Name == n.cfg.Name || n.gossip.Alive(m.Name) {
+			count++
+		}
+	}
+	return count
 }
 
 // holders names the registered members, this one included, that are known to hold

@@ -55,6 +55,8 @@ const (
 	HighestCounterAck                   // B6: an ack carries the highest counter instead of the exact entry
 	SeenByClockOnly                     // B4: "seen" asks the node clock and forgets the row's context
 	OverCapDrops                        // B2: a clock over its cap drops claims that the disk holds
+	NoFence                             // B1 a: a dot of the own origin that was never issued here is taken as it is
+	WriteBeforePull                     // 56: a node that has just started takes writes before it has heard a peer
 
 	end // one past the last
 )
@@ -66,7 +68,7 @@ var names = [...]string{
 	"RollbackOnMiss", "RetryNewDot", "FilteredAdvances", "CopyClockOnRelay", "PoisonSkip", "StripUnknown",
 	"NoReservations", "LeakReservation", "OffsetCursor", "TruncatedIsComplete", "DeadHoleIsLag", "DeadHoleSeen",
 	"CollisionOverwrites", "HLCDecidesDelete", "CollapseInState", "ReservedInCursor", "HighestCounterAck",
-	"SeenByClockOnly", "OverCapDrops",
+	"SeenByClockOnly", "OverCapDrops", "NoFence", "WriteBeforePull",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a
