@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -131,6 +132,25 @@ func (q *queue) next() []item {
 	q.pulls = drop(q.pulls, p)
 	q.bytes -= bytes
 	return work
+}
+
+// putBack returns what did not fit, to the head of the queue.
+func (q *queue) putBack(items []item) {
+	if len(items) == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for n < len(items) && (items[n].apply == nil || items[n].apply.push) {
+		n++
+	}
+	q.fore = slices.Insert(q.fore, 0, items[:n]...)
+	q.pulls = slices.Insert(q.pulls, 0, items[n:]...)
+	for i := range items {
+		q.bytes += items[i].size
+	}
+	q.poke()
 }
 
 // drop removes the first n items and keeps the storage, without the references in it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -298,5 +300,87 @@ func TestClusterIsForGood(t *testing.T) {
 	s.Close()
 	if s = storagetest.Open(t, storagetest.Dir(dir)); s.Cluster() != storagetest.Cluster {
 		t.Errorf("cluster %s after reopening", s.Cluster())
+	}
+}
+
+// Commit hears of every way in which a write can be refused.
+func TestCommitHearsRefusals(t *testing.T) {
+	var full, crash atomic.Bool
+	s := storagetest.Open(t, func(c *storage.Config) {
+		c.MinFree = 1
+		c.Free = func(string) (uint64, error) {
+			if full.Load() {
+				return 0, nil
+			}
+			return 1 << 40, nil
+		}
+		c.Fail = func(string) error {
+			if crash.Load() {
+				return errCrash
+			}
+			return nil
+		}
+	})
+	run := make(chan error)
+	go func() { run <- s.Run(t.Context()) }()
+	commit := func() error {
+		_, err := s.Commit(t.Context(), func(tx *storage.Tx) error {
+			_, err := tx.Put(key("a"), doc("ns", "a", "a"), storage.PutOptions{})
+			return err
+		})
+		return err
+	}
+	if err := commit(); err != nil {
+		t.Error(err)
+	}
+	full.Store(true)
+	if err := commit(); !errors.Is(err, memory.ErrNoSpace) {
+		t.Errorf("full: %v", err)
+	}
+	full.Store(false)
+	crash.Store(true)
+	if err := commit(); !errors.Is(err, memory.ErrStopped) {
+		t.Errorf("crash: %v", err)
+	}
+	if err := <-run; !errors.Is(err, errCrash) {
+		t.Errorf("run: %v", err)
+	}
+	if err := commit(); !errors.Is(err, memory.ErrStopped) {
+		t.Errorf("after: %v", err)
+	}
+	if s.Issued() != 2 || s.Clock().Count() != 1 {
+		t.Errorf("issued %d, clock %s", s.Issued(), s.Clock())
+	}
+}
+
+// A transaction is bounded by the bytes that operations turn out to write; the rest keeps
+// its turn.
+func TestTransactionsAreBounded(t *testing.T) {
+	s := storagetest.Open(t)
+	var order []int
+	for i := range 200 {
+		s.Submit(storage.Op{
+			Fn: func(tx *storage.Tx) error {
+				_, err := tx.Put(key(fmt.Sprint(i)), doc("ns", fmt.Sprint(i), strings.Repeat("x", 60_000)), storage.PutOptions{})
+				return err
+			},
+			Done: func(_ storage.Result, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				order = append(order, i)
+			},
+		})
+	}
+	steps := 0
+	for len(order) < 200 {
+		n, err := s.Step()
+		if err != nil || n == 0 || n > 80 {
+			t.Fatalf("%d in one transaction, %v", n, err)
+		}
+		steps++
+	}
+	if !slices.IsSorted(order) || steps != 3 {
+		t.Errorf("%d steps, in order: %v", steps, slices.IsSorted(order))
 	}
 }

@@ -63,15 +63,16 @@ func (s *Store) Step() (int, error) {
 		s.refuse(work, err)
 		return len(work), nil
 	}
-	err := s.transact(work)
+	n, err := s.transact(work)
+	s.queue.putBack(work[n:])
 	if err != nil {
 		err = s.stop(err)
 		s.metrics.stopped.Set(1)
 		s.log.Error("the store stopped: what was being written may or may not be on disk, nothing more is served", "err", err)
-		s.refuse(work, err)
+		s.refuse(work[:n], err)
 		s.refuse(s.queue.close(), err)
 	}
-	return len(work), err
+	return n, err
 }
 
 // refuse ends items whose outcome is not known yet with err. What an item had come to in
@@ -89,15 +90,16 @@ func (s *Store) refuse(items []item, err error) {
 
 // checkRoom keeps a full disk from becoming a failed commit, after which nobody knows what
 // is on disk. A changed row costs its page and the path to it; four times the bytes and a
-// few pages per row is more than that.
+// few pages per row is more than that, and a transaction is bounded.
 func (s *Store) checkRoom(work []item) error {
 	if s.cfg.Free == nil {
 		return nil
 	}
-	need := s.cfg.MinFree + 1<<20
+	need := uint64(1 << 20)
 	for i := range work {
 		need += uint64(4*work[i].size) + 32<<10
 	}
+	need = s.cfg.MinFree + min(need, 8*maxTxBytes)
 	free, err := s.cfg.Free(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("%w: cannot tell what is free: %w", memory.ErrNoSpace, err)
@@ -109,12 +111,12 @@ func (s *Store) checkRoom(work []item) error {
 	return fmt.Errorf("%w: %d bytes are free, %d wanted", memory.ErrNoSpace, free, need)
 }
 
-// transact runs the work in one transaction. An error means that the commit failed or that
-// it is not known what was committed.
-func (s *Store) transact(work []item) (err error) {
+// transact runs the work, or as much of it as makes a full transaction, and returns how
+// much. An error means that the commit failed or that it is not known what was committed.
+func (s *Store) transact(work []item) (n int, err error) {
 	w, err := s.begin()
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return 0, fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -123,23 +125,25 @@ func (s *Store) transact(work []item) (err error) {
 		}
 		w.rollback() // nothing after a commit
 	}()
-	for i := range work {
-		if err := w.run(&work[i]); err != nil {
-			return err
+	for n < len(work) && w.rowBytes < maxTxBytes {
+		n++ // also if it fails
+		if err := w.run(&work[n-1]); err != nil {
+			return n, err
 		}
 	}
+	work = work[:n]
 	if err := w.finish(work); err != nil {
-		return err
+		return n, err
 	}
 	if s.mutants.Has(mutant.AckBeforeFsync) {
 		w.complete(work)
 	}
 	if err := s.commit(w); err != nil {
-		return err
+		return n, err
 	}
 	w.complete(work)
 	s.announce(w)
-	return nil
+	return n, nil
 }
 
 // commit makes w durable and visible.
