@@ -46,7 +46,10 @@ func (s *Store) Verify(ctx context.Context) (found []Finding, err error) {
 	err = s.View(func(tx *Tx) error {
 		v := verifier{ctx: ctx, tx: tx.btx, mutants: s.mutants}
 		if snap := s.snap.Load(); snap.txid == tx.btx.ID() {
-			v.snap, v.own = snap, s.ident.load()
+			v.snap = snap
+			if s.ident.mint.Load() == nil { // else the origin is given up: another process may have it
+				v.own = s.ident.load()
+			}
 		}
 		err := v.run()
 		found = v.found
