@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/httpapi"
@@ -23,7 +24,7 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 	if err := n.reachMatch(ctx, opt.Match); err != nil {
 		return httpapi.Updated{}, err
 	}
-	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash(opt.IdempotencyKey), Match: opt.Match}
+	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash("update", opt.IdempotencyKey), Match: opt.Match}
 	if p.AgentID != nil {
 		put.Agent = *p.AgentID
 	}
@@ -31,7 +32,15 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 	var local storage.Local
 	conflicts := 0
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
-		t, err := findTarget(tx, id, put)
+		// A patch that is applied again changes nothing.
+		t, err := findTarget(tx, id, put, func(key memory.Key, v *memory.Version) bool {
+			old, err := memory.DecodeMemory(key, v.Value)
+			if err != nil {
+				return false
+			}
+			again, err := p.Apply(old, n.now())
+			return err == nil && again.ContentHash() == v.Content
+		})
 		if err != nil {
 			return err
 		}
@@ -73,10 +82,10 @@ func (n *Node) Delete(ctx context.Context, id string, opt httpapi.WriteOptions) 
 	if err := n.reachMatch(ctx, opt.Match); err != nil {
 		return httpapi.Deleted{}, err
 	}
-	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash(opt.IdempotencyKey), Match: opt.Match}
+	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash("delete", opt.IdempotencyKey), Match: opt.Match}
 	var full string
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
-		t, err := findTarget(tx, id, put)
+		t, err := findTarget(tx, id, put, func(memory.Key, *memory.Version) bool { return true })
 		if err != nil {
 			return err
 		}
@@ -102,14 +111,17 @@ type target struct {
 }
 
 // findTarget resolves id to a live memory and to the version that the write starts from.
-// A write of the same idempotency key that is held already ends it with *errHeld.
-func findTarget(tx *storage.Tx, id string, put storage.PutOptions) (target, error) {
+// A write of the same idempotency key that is held already ends it with *errHeld; same
+// tells whether it is the same write, from its version, as long as that is a sibling.
+func findTarget(tx *storage.Tx, id string, put storage.PutOptions, same func(memory.Key, *memory.Version) bool) (target, error) {
 	key, rec, local, err := find(tx, id)
 	if err != nil && !errors.Is(err, memory.ErrNotFound) {
 		return target{}, err
 	}
 	// Before "not found": the retry of a delete meets its own tombstone.
-	if held, idemErr := findIdem(tx, put.Idem, func(k memory.Key, _ memory.Hash) bool { return key == "" || k == key }); idemErr != nil {
+	if held, idemErr := findIdem(tx, put.Idem, func(k memory.Key, _ memory.Hash, v *memory.Version) bool {
+		return (k == key || key == "" && strings.HasPrefix(k.ID(), id)) && (v == nil || same(k, v))
+	}); idemErr != nil {
 		return target{}, idemErr
 	} else if held != nil {
 		return target{}, held
@@ -162,8 +174,9 @@ func find(tx *storage.Tx, id string) (memory.Key, memory.Record, storage.Local, 
 }
 
 // findIdem looks for an earlier write of the same idempotency key. One that did
-// something else is a conflict: the key was used twice.
-func findIdem(tx *storage.Tx, idem memory.Hash, same func(memory.Key, memory.Hash) bool) (*errHeld, error) {
+// something else is a conflict: the key was used twice. same judges by its record, by
+// the hash of what it said and by its version, which is nil once it was superseded.
+func findIdem(tx *storage.Tx, idem memory.Hash, same func(memory.Key, memory.Hash, *memory.Version) bool) (*errHeld, error) {
 	if idem.IsZero() {
 		return nil, nil
 	}
@@ -171,17 +184,23 @@ func findIdem(tx *storage.Tx, idem memory.Hash, same func(memory.Key, memory.Has
 	if err != nil || !ok {
 		return nil, err
 	}
-	if !same(key, mark.Content) {
+	rec, _, _, err := tx.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	if !same(key, mark.Content, rec.Find(mark.Dot)) {
 		return nil, &memory.FieldError{Field: "Idempotency-Key", Problem: "was used for another request"}
 	}
 	return &errHeld{id: key.ID(), dots: clock.Of(mark.Dot)}, nil
 }
 
-func idemHash(key string) memory.Hash {
+// idemHash is what a record remembers of a client's key. Each verb has keys of its own:
+// a delete is not done because a create bore the same key.
+func idemHash(verb, key string) memory.Hash {
 	if key == "" {
 		return memory.Hash{}
 	}
-	return memory.HashOf(key)
+	return memory.HashOf(verb + "\x00" + key)
 }
 
 // titleFree refuses a rename onto a title that another live memory shows.

@@ -113,9 +113,7 @@ func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions, stamp string)
 	if c.policy, err = d.Conflict(memory.OnConflictError); err != nil {
 		return nil, err
 	}
-	if opt.IdempotencyKey != "" {
-		c.idem = memory.HashOf(opt.IdempotencyKey)
-	}
+	c.idem = idemHash("create", opt.IdempotencyKey)
 	c.seal()
 	return c, nil
 }
@@ -123,7 +121,7 @@ func (n *Node) newCreate(d memory.Draft, opt httpapi.WriteOptions, stamp string)
 // fn decides in the store's transaction what the create comes to. It may run more than
 // once only if nothing of the earlier run was kept.
 func (c *create) fn(tx *storage.Tx) error {
-	if held, err := findIdem(tx, c.idem, func(_ memory.Key, h memory.Hash) bool { return h == c.content }); err != nil {
+	if held, err := findIdem(tx, c.idem, c.same); err != nil {
 		return err
 	} else if held != nil {
 		return held
@@ -159,6 +157,36 @@ func (c *create) fn(tx *storage.Tx) error {
 	c.m.ID = key.ID()
 	_, err = tx.Put(key, c.value, c.put())
 	return err
+}
+
+// same reports whether a write of the same idempotency key was this create: it said the
+// same, or what a merge or a new title made of the same. Once it was superseded the key
+// is taken at its word.
+func (c *create) same(key memory.Key, content memory.Hash, v *memory.Version) bool {
+	if content == c.content {
+		return true
+	}
+	if c.policy == memory.OnConflictError {
+		return false
+	}
+	if v == nil {
+		return true
+	}
+	held, err := memory.DecodeMemory(key, v.Value)
+	if err != nil {
+		return false
+	}
+	again := c.m
+	if c.policy == memory.OnConflictVersion {
+		again.Title = held.Title
+	} else if again, err = c.d.Upsert(held, c.now, c.stamp); err != nil {
+		return false
+	}
+	if again.ContentHash() != content {
+		return false
+	}
+	c.m = held // for the answer
+	return true
 }
 
 // titleHolder is the live memory that shows title in the namespace, "" if there is none.

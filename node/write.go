@@ -111,9 +111,11 @@ func (n *Node) submit(w int, fn func(*storage.Tx) error) *pending {
 
 // await waits until p has its quorum, failed, or the deadline passed.
 func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan time.Time) (written, error) {
+	late := false
 	select {
 	case <-p.wait.Done():
 	case <-deadline:
+		late = true // a timer says so once
 	case <-ctx.Done():
 	}
 	if !p.took.CompareAndSwap(tookNobody, tookBack) {
@@ -131,6 +133,11 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 	case sent && res.Met:
 		return written{token: p.dots, acks: res.Acks}, nil
 	case finished && errors.As(p.err, &held):
+		if late {
+			gone, cancel := context.WithCancel(ctx)
+			cancel()
+			ctx = gone
+		}
 		return n.awaitHeld(ctx, held, w, deadline)
 	case finished && p.err != nil && !sent: // fn refused, or the store did before it began
 		return written{}, p.err
@@ -166,6 +173,9 @@ func (n *Node) awaitHeld(ctx context.Context, held *errHeld, w int, deadline <-c
 		}
 		miss := &memory.QuorumError{Got: acks, Needed: w, Reason: n.missReason(acks), Committed: memory.CommittedLocal,
 			ID: held.id, Dot: written{token: held.dots}.last().String()}
+		if !n.store.Clock().Covers(held.dots) { // of a transaction that is not committed yet
+			miss.Committed = memory.CommittedUnknown
+		}
 		return written{token: held.dots, acks: acks, held: held}, miss
 	}
 }
