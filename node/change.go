@@ -33,7 +33,7 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 	conflicts := 0
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
 		// A patch that is applied again changes nothing.
-		t, err := findTarget(tx, id, put, func(key memory.Key, v *memory.Version) bool {
+		t, err := n.findTarget(tx, id, put, func(key memory.Key, v *memory.Version) bool {
 			old, err := memory.DecodeMemory(key, v.Value)
 			if err != nil {
 				return false
@@ -52,7 +52,7 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 			return err
 		}
 		if m.Namespace != old.Namespace || m.Title != old.Title {
-			if err := titleFree(tx, t.key, m); err != nil {
+			if err := n.titleFree(tx, t.key, m); err != nil {
 				return err
 			}
 		}
@@ -85,7 +85,7 @@ func (n *Node) Delete(ctx context.Context, id string, opt httpapi.WriteOptions) 
 	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash("delete", opt.IdempotencyKey), Match: opt.Match}
 	var full string
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
-		t, err := findTarget(tx, id, put, func(memory.Key, *memory.Version) bool { return true })
+		t, err := n.findTarget(tx, id, put, func(memory.Key, *memory.Version) bool { return true })
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ type target struct {
 // findTarget resolves id to a live memory and to the version that the write starts from.
 // A write of the same idempotency key that is held already ends it with *errHeld; same
 // tells whether it is the same write, from its version, as long as that is a sibling.
-func findTarget(tx *storage.Tx, id string, put storage.PutOptions, same func(memory.Key, *memory.Version) bool) (target, error) {
+func (n *Node) findTarget(tx *storage.Tx, id string, put storage.PutOptions, same func(memory.Key, *memory.Version) bool) (target, error) {
 	key, rec, local, err := find(tx, id)
 	if err != nil && !errors.Is(err, memory.ErrNotFound) {
 		return target{}, err
@@ -130,7 +130,7 @@ func findTarget(tx *storage.Tx, id string, put storage.PutOptions, same func(mem
 		return target{}, err
 	}
 	v := rec.View()
-	if !v.Live {
+	if !n.shown(key, v) {
 		return target{}, memory.ErrNotFound
 	}
 	if put.Match == nil {
@@ -204,8 +204,8 @@ func idemHash(verb, key string) memory.Hash {
 }
 
 // titleFree refuses a rename onto a title that another live memory shows.
-func titleFree(tx *storage.Tx, key memory.Key, m memory.Memory) error {
-	holders, err := tx.ByTitle(m.Namespace, m.Title)
+func (n *Node) titleFree(tx *storage.Tx, key memory.Key, m memory.Memory) error {
+	holders, err := n.titleHolders(tx, m.Namespace, m.Title)
 	if err != nil {
 		return err
 	}

@@ -46,10 +46,8 @@ func (n *Node) Get(ctx context.Context, id string, opt httpapi.ReadOptions) (htt
 			return err
 		}
 		key = k
-		if out, err = renderRecord(tx, k, rec, local, opt.Conflicts); err != nil {
-			return err
-		}
-		return nil
+		out, err = n.renderRecord(tx, k, rec, local, opt.Conflicts)
+		return err
 	})
 	if err == nil {
 		n.store.Touch(key)
@@ -67,15 +65,15 @@ func (n *Node) render(key memory.Key) (out httpapi.Rendered, err error) {
 		if !ok {
 			return memory.ErrNotFound
 		}
-		out, err = renderRecord(tx, key, rec, local, false)
+		out, err = n.renderRecord(tx, key, rec, local, false)
 		return err
 	})
 	return out, err
 }
 
-func renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, local storage.Local, conflicts bool) (httpapi.Rendered, error) {
+func (n *Node) renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, local storage.Local, conflicts bool) (httpapi.Rendered, error) {
 	v := rec.View()
-	if !v.Live {
+	if !n.shown(key, v) {
 		return httpapi.Rendered{}, memory.ErrNotFound
 	}
 	id := key.ID()
@@ -93,13 +91,39 @@ func renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, local stora
 	if err != nil {
 		return httpapi.Rendered{}, err
 	}
-	holders, err := tx.ByTitle(m.Namespace, m.Title)
+	holders, err := n.titleHolders(tx, m.Namespace, m.Title)
 	for _, k := range holders {
 		if k != key {
 			out.Ambiguous = append(out.Ambiguous, k.ID())
 		}
 	}
 	return out, err
+}
+
+// shown reports whether anybody sees the record: an expired one is hidden by its stamp,
+// long before it is swept (contract 8.6).
+func (n *Node) shown(key memory.Key, v memory.View) bool {
+	return v.Live && !memory.ExpiredValue(key, v.Winner.Value, n.now())
+}
+
+// titleHolders are the memories that are shown under a title, the one with the greatest
+// stamp first.
+func (n *Node) titleHolders(tx *storage.Tx, ns, title string) ([]memory.Key, error) {
+	keys, err := tx.ByTitle(ns, title)
+	if err != nil {
+		return nil, err
+	}
+	shown := keys[:0]
+	for _, key := range keys {
+		rec, _, _, err := tx.Get(key)
+		if err != nil {
+			return nil, err
+		}
+		if n.shown(key, rec.View()) {
+			shown = append(shown, key)
+		}
+	}
+	return shown, nil
 }
 
 // viewFields is what goes beside the stored value.

@@ -189,11 +189,11 @@ func (c *create) same(key memory.Key, content memory.Hash, v *memory.Version) bo
 	return true
 }
 
-// titleHolder is the live memory that shows title in the namespace, "" if there is none.
+// titleHolder is the memory that is shown with the title in the namespace, "" if there is none.
 // Of several (a create that raced with a rename) it is the one with the greatest stamp;
 // none is ever deleted for it.
 func (c *create) titleHolder(tx *storage.Tx, title string) (memory.Key, error) {
-	keys, err := tx.ByTitle(c.m.Namespace, title)
+	keys, err := c.n.titleHolders(tx, c.m.Namespace, title)
 	if err != nil || len(keys) == 0 {
 		return "", err
 	}
