@@ -58,6 +58,8 @@ type Node struct {
 	writable atomic.Bool // mayWrite was true once
 	stopping atomic.Bool
 
+	collided atomic.Pointer[clock.Clock] // dots that came with other bytes than are held; nil = none
+
 	changedMu sync.Mutex
 	changed   chan struct{} // closed and renewed when gossip shows something new
 }

@@ -47,9 +47,14 @@ func (n *Node) Greet(_ context.Context, h wire.Hello) (wire.Ack, error) {
 	return n.ack(n.store.Clock(), wire.AckOK), nil
 }
 
+// ack is an answer to a push. It claims no dot that is held here with other bytes than
+// came for it: another process writes under that origin (replication.md B1 c).
 func (n *Node) ack(entry clock.Clock, result wire.AckResult) wire.Ack {
 	if n.fenced() && result == wire.AckOK {
 		result = wire.AckRefused
+	}
+	if c := n.collided.Load(); c != nil {
+		entry = entry.Minus(*c)
 	}
 	return wire.Ack{Entry: entry, Result: result, Name: n.cfg.Name, ClockHash: n.store.ClockHash()}
 }
@@ -62,6 +67,9 @@ func (n *Node) Push(_ context.Context, from wire.Hello, b *wire.PushBatch, done 
 		entry := n.store.Clock().Only(origin)
 		result := wire.AckOK
 		switch {
+		case err == nil && a.Collisions > 0:
+			n.noteCollided(a.Collided)
+			result = wire.AckRefused
 		case err == nil && a.Refused > 0:
 			result = wire.AckBusy // over the cap of gaps: the pull comes first
 		case err == nil:
@@ -78,6 +86,14 @@ func (n *Node) Push(_ context.Context, from wire.Hello, b *wire.PushBatch, done 
 		done(n.ack(entry, result))
 	}
 	n.store.SubmitApply(storage.Batch{From: from.Name, Rows: b.Rows, Floor: b.Floor, Push: true}, answer)
+}
+
+// noteCollided runs on the store's writer, so no two at once.
+func (n *Node) noteCollided(dots clock.Clock) {
+	if c := n.collided.Load(); c != nil {
+		dots.Union(*c)
+	}
+	n.collided.Store(&dots)
 }
 
 // Nudge is a peer's word that it has something that a push did not bring.

@@ -28,15 +28,16 @@ type Batch struct {
 
 // Applied says what became of a Batch.
 type Applied struct {
-	New         int // rows that brought at least one dot
-	Redundant   int // rows that brought none
-	Tombs       int // of New: rows whose view is a deletion now
-	Conflicts   int // rows that got a concurrent version of other content
-	Quarantined int // rows kept as bytes because they cannot be read
-	Refused     int // pushed rows not taken because the clock is too ragged: pull instead
-	Collisions  int // dots that came with other bytes than the ones held, which stay
-	Failed      int // rows whose record here cannot be read: not applied, not covered
-	NewDots     int // dots covered that were not before
+	New         int         // rows that brought at least one dot
+	Redundant   int         // rows that brought none
+	Tombs       int         // of New: rows whose view is a deletion now
+	Conflicts   int         // rows that got a concurrent version of other content
+	Quarantined int         // rows kept as bytes because they cannot be read
+	Refused     int         // pushed rows not taken because the clock is too ragged: pull instead
+	Collisions  int         // dots that came with other bytes than the ones held, which stay
+	Collided    clock.Clock // which dots these were: covered here, but not by what came
+	Failed      int         // rows whose record here cannot be read: not applied, not covered
+	NewDots     int         // dots covered that were not before
 	// Clock is durable and covers what was applied: what an ack may claim.
 	Clock clock.Clock
 }
@@ -135,10 +136,11 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 		return false, nil
 	}
 	m := memory.MergeWith(w.s.mutants, c.old, r.rec, w.hasSeen)
-	if len(m.Collisions) > 0 {
-		a.Collisions += len(m.Collisions)
-		w.s.metrics.collisions.Add(float64(len(m.Collisions)))
-		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", m.Collisions)
+	if dots := append(m.Collisions, w.taken(r, &c.old)...); len(dots) > 0 {
+		a.Collisions += len(dots)
+		a.Collided.Union(clock.Of(dots...))
+		w.s.metrics.collisions.Add(float64(len(dots)))
+		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", dots)
 	}
 	if m.Changed {
 		c.now, c.dropped = m.Record, m.Dropped
@@ -157,6 +159,20 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 	}
 	w.count(r, c, m.Changed, w.earn(r, c.k), a)
 	return true, w.release(r)
+}
+
+// taken finds dots of a row that are known here as dots of another record: the merge,
+// which sees only this one, takes them for long superseded.
+func (w *txn) taken(r *incomingRow, old *memory.Record) (dots []clock.Dot) {
+	for _, d := range r.dots {
+		if !w.clock.Contains(d) || old.Find(d) != nil || old.Context.Contains(d) {
+			continue
+		}
+		if k := w.bucket(bucketDots).Get(dotKey(d)); k != nil && string(k) != string(r.key) {
+			dots = append(dots, d)
+		}
+	}
+	return dots
 }
 
 // earn puts the dots of an applied row into the clock: siblings, and the context, since
