@@ -86,6 +86,7 @@ func (n *Node) submit(w int, fn func(*storage.Tx) error) *pending {
 			if !p.took.CompareAndSwap(tookNobody, tookWriter) {
 				return errGivenUp
 			}
+			n.pull.CheckPause() // it may have been longer in the queue than it seems
 			return fn(tx)
 		},
 		Staged: func(r storage.Result) {
