@@ -63,6 +63,9 @@ func (n *Node) ack(entry clock.Clock, result wire.AckResult) wire.Ack {
 // once the disk has it (replication.md B6).
 func (n *Node) Push(_ context.Context, from wire.Hello, b *wire.PushBatch, done func(wire.Ack)) {
 	origin := b.Origin
+	if origin != 0 {
+		n.peerClocks.setOrigin(from.Name, origin) // what its digests count
+	}
 	answer := func(a storage.Applied, err error) {
 		entry := n.store.Clock().Only(origin)
 		result := wire.AckOK
