@@ -200,8 +200,11 @@ func (n *Node) admit(ctx context.Context, override int) (int, error) {
 		members = n.alive()
 	}
 	w, err := replication.Needed(n.cfg.QuorumWrites, members, override)
-	if err != nil {
-		return 0, &memory.FieldError{Field: "w", Problem: err.Error()}
+	switch {
+	case err != nil && override == 0: // as configured: not for the client to mend
+		return 0, n.refuse("unreachable", override)
+	case err != nil:
+		return 0, err
 	}
 	if err := n.push.Admit(w); err != nil {
 		return 0, err
