@@ -136,7 +136,8 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 var errNoop = errors.New("nothing to do")
 
 // importOne stores a full record under its own id. What is held with an updated_at that
-// is not older stays: the sender's wall clock is all the order that the original has.
+// is not older stays, and so does a deletion: the sender's wall clock is all the order that
+// the original has.
 func (n *Node) importOne(m memory.Memory, sender string) func(*storage.Tx) error {
 	return func(tx *storage.Tx) error {
 		key := memory.NewKey(memory.KindMemory, m.ID)
@@ -144,7 +145,13 @@ func (n *Node) importOne(m memory.Memory, sender string) func(*storage.Tx) error
 		if err != nil {
 			return err
 		}
-		if v := rec.View(); found && v.Winner != nil && !v.Winner.Deleted {
+		switch v := rec.View(); {
+		case !found || v.Winner == nil:
+		case !v.Live: // or a copy that somebody still has would bring it back
+			if !m.UpdatedAt.After(v.Winner.Stamp.Time()) {
+				return errNoop
+			}
+		default:
 			old, err := memory.DecodeMemory(key, v.Winner.Value)
 			if err != nil {
 				return err
@@ -152,10 +159,22 @@ func (n *Node) importOne(m memory.Memory, sender string) func(*storage.Tx) error
 			if !m.UpdatedAt.After(old.UpdatedAt) {
 				return errNoop
 			}
+			if m.Metadata, err = keepAgent(m.Metadata, old); err != nil {
+				return err
+			}
 		}
 		_, err = tx.Put(key, m.Encode(), storage.PutOptions{Agent: sender, Content: m.ContentHash()})
 		return err
 	}
+}
+
+// keepAgent is new metadata with the agent of the memory that it is for.
+func keepAgent(metadata memory.Raw, old memory.Memory) (memory.Raw, error) {
+	if len(metadata) == 0 {
+		metadata = memory.Raw("{}")
+	}
+	kept, err := memory.Patch{Metadata: metadata}.Apply(old, old.UpdatedAt)
+	return kept.Metadata, err
 }
 
 func importDelete(id, sender string) func(*storage.Tx) error {
