@@ -519,6 +519,30 @@ func TestReasons(t *testing.T) {
 	})
 }
 
+// What only a dead peer has is not waited for. That all are dead is more likely this node's
+// own trouble, and gossip shows that there is something to be had.
+func TestReasonsOutOfReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		me, peers := cluster(2, 5)
+		l := start(t, me, peers)
+		l.settle()
+		l.net.set("n1", func(l *link) { l.refuse = errors.New("dead") })
+		l.Digest("n1", DigestHint{1001, 9, 4711})
+		time.Sleep(5 * time.Second)
+		if why := l.Reasons(); why != nil {
+			t.Errorf("n1 dead: %v", why)
+		}
+		l.net.set("n2", func(l *link) { l.refuse = errors.New("dead") })
+		l.Trigger("n2", TriggerJoin)
+		time.Sleep(5 * time.Second)
+		if why := l.Reasons(); len(why) != 1 || !strings.Contains(why[0], "behind n1") {
+			t.Errorf("both dead: %v", why)
+		}
+		l.net.set("n2", func(l *link) { l.refuse = nil })
+		l.until(time.Minute, func() bool { return l.Reasons() == nil })
+	})
+}
+
 // What a peer withholds is neither missing nor asked for again and again.
 func TestWithheld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

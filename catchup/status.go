@@ -100,7 +100,8 @@ func (m *Manager) isSynced() bool { return m.known && (m.synced || len(m.peers) 
 const lagGrace = time.Second
 
 // Reasons returns why this node should not be called ready, in words; nil if there is
-// none. A peer that cannot be pulled is no reason as long as another one was.
+// none. What a peer has that cannot be pulled is no reason, for it may be gone for good; but
+// if none can be pulled, it is this node that is out of reach, and behind.
 func (m *Manager) Reasons() []string {
 	mine, now := m.cfg.Sink.Clock(), time.Now()
 	m.mu.Lock()
@@ -115,10 +116,14 @@ func (m *Manager) Reasons() []string {
 	default:
 		out = append(out, "catching up: no peer has answered since the start")
 	}
+	cutOff := true
+	for _, p := range m.peers {
+		cutOff = cutOff && p.agenda.backoff.failures > 0
+	}
 	for _, name := range sortedKeys(m.peers) {
 		p := m.peers[name]
 		p.measure(mine)
-		if p.agenda.backoff.failures == 0 && !p.behind.IsZero() && now.Sub(p.behind) > lagGrace {
+		if (cutOff || p.agenda.backoff.failures == 0) && !p.behind.IsZero() && now.Sub(p.behind) > lagGrace {
 			out = append(out, fmt.Sprintf("catching up: %d dots behind %s", p.missing(mine).Count(), name))
 		}
 	}
