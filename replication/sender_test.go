@@ -321,6 +321,33 @@ func TestReconnectResumesFromTheGreeting(t *testing.T) {
 	}
 }
 
+// TestShortRefusalIsNotPulledToo: a peer that refused for a moment, long enough to open
+// the breaker, gets the rows by push and is not told to pull them as well.
+func TestShortRefusalIsNotPulledToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		net := newNetwork("b")
+		p := net.peers["b"]
+		r := start(t, net, func(c *Config) { c.Random = func() float64 { return 0 } })
+		r.write(1, 2)
+		soon()
+		p.set(func(p *fakePeer) { p.down = errReset })
+		p.cut()
+		w := r.write(10, 2)
+		time.Sleep(250 * time.Millisecond)
+		if s := r.status("b"); s.State == Closed || !s.Behind {
+			t.Fatalf("refused for a quarter of a second: %+v", s)
+		}
+		p.set(func(p *fakePeer) { p.down = nil })
+		time.Sleep(150 * time.Millisecond)
+		if got := p.dots(); !slices.Equal(got, seq(1, 11)) || p.nudged() != 0 || !met(w) {
+			t.Errorf("got %v, %d nudges, met %v", got, p.nudged(), met(w))
+		}
+		if s := r.status("b"); s.State != Closed || s.Behind {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestAckedClockGoesDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		net := newNetwork("b")

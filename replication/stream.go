@@ -160,6 +160,7 @@ func (p *sender) greeted(s *session, hello wire.Ack) bool {
 	switch away := now.Sub(p.cutAt); {
 	case missing == 0:
 	case away < overdue && !older:
+		p.nudge = false // it gets all of it now: told to pull, it would get it twice
 		p.queue.Rewind()
 	default:
 		// It was away for so long that it knows, and pulls, or is told to. What it pulls
