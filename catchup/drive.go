@@ -86,6 +86,11 @@ func (d *drive) receive(ctx context.Context, a answer) {
 	if a.page != nil && (!a.page.Head.Clock.Empty() || len(a.page.Rows) > 0) {
 		d.p.m.cfg.Sink.ObserveHead(a.page.Head, a.sent, a.received)
 	}
+	var same *wire.NotModified
+	if errors.As(a.err, &same) && same.HLC != 0 {
+		// All that there is of a HEAD: in a healthy mesh no pull brings another one.
+		d.p.m.cfg.Sink.ObserveHead(wire.Head{Name: d.p.address().Name, HLC: same.HLC}, a.sent, a.received)
+	}
 	d.s.Got(time.Now(), a.page, a.err)
 	d.p.m.sawClock(d.p, d.s)
 	d.begun = true

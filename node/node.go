@@ -72,7 +72,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{})}
 	n.metrics = newMetrics(cfg.Registry)
-	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot}
+	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot, Now: n.stampNow}
 
 	if n.store, err = storage.Open(storage.Config{
 		Dir: cfg.DataDir, Node: cfg.Name, Now: n.now, Log: n.log, Registerer: cfg.Registry,

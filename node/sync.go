@@ -120,7 +120,9 @@ func (s sink) ApplyPage(ctx context.Context, from string, p *wire.Page) (catchup
 func (s sink) ObserveHead(h wire.Head, sent, received time.Time) {
 	s.n.store.ObserveClock(h.Clock)
 	s.n.peerClocks.set(h.Name, h.Clock)
-	s.n.peerClocks.setOrigin(h.Name, h.Origin)
+	if h.Origin != 0 {
+		s.n.peerClocks.setOrigin(h.Name, h.Origin)
+	}
 	s.n.skew.observe(h.Name, h.HLC, sent, received)
 	s.n.push.Heard(h.Name)
 }

@@ -53,7 +53,7 @@ func (c *Client) since(ctx context.Context, peer Peer, r SinceRequest) (*Page, e
 		if err != nil {
 			return nil, err
 		}
-		return nil, &NotModified{Name: hello.Name, ClockHash: hello.ClockHash}
+		return nil, &NotModified{Name: hello.Name, ClockHash: hello.ClockHash, HLC: hello.HLC}
 	default:
 		return nil, statusError(resp)
 	}

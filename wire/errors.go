@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/memd/memd/clock"
 )
 
 // What a reader of bytes found. Test with errors.Is.
@@ -40,6 +42,7 @@ type NotModified struct {
 	// ClockHash is the hash of the peer's durable clock; it differs from the cursor's
 	// if the peer is behind.
 	ClockHash uint64
+	HLC       clock.Stamp // the peer's wall clock; 0 = not said
 }
 
 func (e *NotModified) Error() string { return ErrNotModified.Error() }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/memd/memd/clock"
 	"github.com/memd/memd/memory"
 )
 
@@ -17,6 +18,7 @@ type Hello struct {
 	// ClockHash is the hash of the sender's durable clock; only answers carry it.
 	ClockHash    uint64
 	HasClockHash bool
+	HLC          clock.Stamp // the sender's wall clock; 0 = not said
 }
 
 // Hello returns what s says of itself, without a clock hash.
@@ -40,6 +42,9 @@ func (h Hello) Set(header http.Header) {
 	}
 	if h.HasClockHash {
 		header.Set(HeaderClock, hash64(h.ClockHash))
+	}
+	if h.HLC != 0 {
+		header.Set(HeaderHLC, strconv.FormatUint(uint64(h.HLC), 10))
 	}
 }
 
@@ -98,6 +103,17 @@ func ParseHello(header http.Header) (Hello, error) {
 			return h, fieldError(HeaderClock, "must be 16 hex digits")
 		}
 		h.HasClockHash = true
+	}
+	hlc, err := get(HeaderHLC)
+	if err != nil {
+		return h, err
+	}
+	if hlc != "" {
+		n, err := strconv.ParseUint(hlc, 10, 64)
+		if err != nil {
+			return h, fieldError(HeaderHLC, "must be a number")
+		}
+		h.HLC = clock.Stamp(n)
 	}
 	return h, nil
 }

@@ -58,7 +58,11 @@ func RespondPage(w http.ResponseWriter, r *http.Request, self Self, p *Page) (in
 // cursor.
 func RespondNotModified(w http.ResponseWriter, self Self, req SinceRequest, clockHash uint64) {
 	h := w.Header()
-	self.Hello().WithClock(clockHash).Set(h)
+	hello := self.Hello().WithClock(clockHash)
+	if self.Now != nil {
+		hello.HLC = self.Now()
+	}
+	hello.Set(h)
 	h.Set("ETag", req.ETag())
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNotModified)

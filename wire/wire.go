@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 
+	"github.com/memd/memd/clock"
 	"github.com/memd/memd/memory"
 )
 
@@ -38,6 +39,7 @@ const (
 	HeaderNode    = "Memd-Node"    // node name of the sender of this message
 	HeaderBoot    = "Memd-Boot"    // decimal boot number of that process
 	HeaderClock   = "Memd-Clock"   // 16 hex digits: hash of the sender's durable clock
+	HeaderHLC     = "Memd-Hlc"     // decimal stamp: the sender's wall clock; only in a 304, which has no HEAD
 )
 
 // Limits of what is read and, so that no node writes what no node reads, of what is
@@ -92,6 +94,8 @@ type Self struct {
 	Name    string
 	Cluster func() memory.ClusterID // zero while the node has none; nil is always zero
 	Boot    uint64
+	// Now is this node's wall clock, which a peer compares with its own; nil = not said.
+	Now func() clock.Stamp
 }
 
 func (s Self) cluster() memory.ClusterID {
