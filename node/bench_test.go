@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func BenchmarkPut(b *testing.B) {
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
+	cpu := cpuTime()
 	var wg sync.WaitGroup
 	for c := range 64 {
 		wg.Go(func() {
@@ -58,13 +60,15 @@ func BenchmarkPut(b *testing.B) {
 	}
 	wg.Wait()
 	b.StopTimer()
-	rows, commits := batches(b, nodes)
+	rows, commits, seconds := batches(b, nodes)
 	b.ReportMetric(rows/commits, "rows/commit")
+	b.ReportMetric(1000*seconds/commits, "ms/commit")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-us/put")
 }
 
 // batches sums what the stores count of their group commits.
-func batches(b *testing.B, nodes []*Node) (rows, commits float64) {
+func batches(b *testing.B, nodes []*Node) (rows, commits, seconds float64) {
 	for _, n := range nodes {
 		families, err := n.cfg.Registry.Gather()
 		if err != nil {
@@ -74,6 +78,7 @@ func batches(b *testing.B, nodes []*Node) (rows, commits float64) {
 			switch f.GetName() {
 			case "memd_storage_commit_seconds":
 				commits += float64(f.GetMetric()[0].GetHistogram().GetSampleCount())
+				seconds += f.GetMetric()[0].GetHistogram().GetSampleSum()
 			case "memd_storage_local_writes_total":
 				rows += f.GetMetric()[0].GetCounter().GetValue()
 			case "memd_storage_applied_rows_total":
@@ -83,7 +88,7 @@ func batches(b *testing.B, nodes []*Node) (rows, commits float64) {
 			}
 		}
 	}
-	return rows, commits
+	return rows, commits, seconds
 }
 
 // BenchmarkCatchUp is a node that comes back to 20,000 rows of 1 KiB. It reports the rows
@@ -169,6 +174,16 @@ func plainBolt(b *testing.B, n *Node) time.Duration {
 		b.Fatal(err)
 	}
 	return took
+}
+
+// cpuTime is what this process has used, clients and all nodes: the figure that moves
+// least with what else the machine does.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func residentBytes() int64 {
