@@ -99,10 +99,10 @@ func decodeAccess(v []byte) (c accessCount, ok bool) {
 
 // writeAccess adds counts to the access bucket; records that do not exist are left out.
 func writeAccess(tx *bolt.Tx, taken map[memory.Key]accessCount) error {
-	rows, access := tx.Bucket(bucketRows), tx.Bucket(bucketAccess)
+	keys, access := tx.Bucket(bucketKeys), tx.Bucket(bucketAccess)
 	for key, c := range taken {
 		k := []byte(key)
-		if rows.Get(k) == nil {
+		if keys.Get(k) == nil {
 			continue
 		}
 		old, _ := decodeAccess(access.Get(k))

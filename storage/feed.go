@@ -43,11 +43,13 @@ func (s *Store) Changes(after uint64, limit int) (out []Change, err error) {
 
 // Changes is Store.Changes inside a transaction.
 func (tx *Tx) Changes(after uint64, limit int) (out []Change, err error) {
-	cur := tx.btx.Bucket(bucketFeed).Cursor()
+	cur := tx.table().rows.Cursor()
 	for k, v := cur.Seek(seqKey(after + 1)); k != nil && len(out) < limit; k, v = cur.Next() {
-		key, err := memory.ParseKey(v)
-		if len(k) != 8 || err != nil {
-			return nil, fmt.Errorf("feed entry %x: %w", k, ErrCorrupt)
+		key, err := rowKey(k, v)
+		if err != nil {
+			err = fmt.Errorf("row at %x: %w: %w", k, ErrCorrupt, err)
+			tx.s.corrupt(err)
+			return nil, err
 		}
 		out = append(out, Change{Seq: binary.BigEndian.Uint64(k), Key: key})
 	}
@@ -103,7 +105,7 @@ func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Arriva
 // read, and only the lowest limit of them are kept.
 func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) []memory.Key {
 	var best seqHeap
-	rows := tx.rows()
+	table := tx.table()
 	mark := invertTime(t)
 	var namespaces []string
 	tx.eachCount(countNamespace, func(ns string, _ int64) { namespaces = append(namespaces, ns) })
@@ -121,7 +123,7 @@ func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) []memory.Key {
 				continue
 			}
 			key := r.suffix[orderSuffix:]
-			if seq := rowSeq(rows.Get(key)); seq > after && (len(best) < limit || seq < best[0].Seq) {
+			if seq, _ := table.find(key); seq > after && (len(best) < limit || seq < best[0].Seq) {
 				if len(best) == limit {
 					heap.Pop(&best)
 				}

@@ -201,7 +201,7 @@ func rebuildTitles(tx *bolt.Tx, cluster memory.ClusterID) error {
 		return err
 	}
 	return tx.Bucket(bucketRows).ForEach(func(k, v []byte) error {
-		_, raw, err := openRow(k, v)
+		raw, err := unseal(v, k)
 		if err != nil {
 			return nil // not readable, so in no index; reading it says so
 		}

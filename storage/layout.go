@@ -26,7 +26,7 @@ var (
 	//
 	//	"format"  -> "1"
 	//	"cluster" -> 16 bytes, absent until known
-	//	"state"   -> sealed: view sum 16, last feed seq 8, HLC bound 8
+	//	"state"   -> sealed: view sum 16, last seq 8, HLC bound 8
 	//	"floor"   -> sealed clock encoding, absent while empty
 	bucketMeta = []byte("meta")
 
@@ -35,18 +35,21 @@ var (
 	//	"*" 00 | 9f3c..e1 -> sealed {base 42, 44-47}
 	bucketClock = []byte("clock")
 
-	// rows: record key -> sealed: feed seq BE8, record bytes as on the wire.
+	// keys: record key -> seq BE8, its place in rows.
 	//
-	//	01 01 | 16 bytes of the id -> sum | 00..2a | record
+	//	01 01 | 16 bytes of the id -> 00..2a
+	bucketKeys = []byte("keys")
+
+	// rows: seq BE8 -> sealed record, the bytes as on the wire. A record that changes moves
+	// to the end, so the bucket is the order of arrival and the local change feed at once
+	// (table.go).
+	//
+	//	00..2a -> sum | record
 	bucketRows = []byte("rows")
 
 	// dots: origin BE8, counter BE8 -> record key. Live and superseded dots, and those of
 	// quarantined rows: everything in the clock that is not below the floor.
 	bucketDots = []byte("dots")
-
-	// feed: seq BE8 -> record key. One entry per row: a changed row moves to the end, so
-	// the bucket is the order of arrival and the local change feed at once.
-	bucketFeed = []byte("feed")
 
 	// order: namespace 00 (255-priority) inverted-updated BE8 record-key -> expiry BE8, or
 	// nothing if it never expires. One entry per live memory, in list order.
@@ -58,7 +61,7 @@ var (
 	bucketTags = []byte("tags")
 
 	// titles: namespace 00 NFC-title 00 record-key -> nothing. Only live memories whose id
-	// is not the one derived from their title with generation 0: for all others the rows
+	// is not the one derived from their title with generation 0: for all others the keys
 	// bucket itself answers. A random-key insert per put is what costs in bbolt.
 	bucketTitles = []byte("titles")
 
@@ -85,7 +88,7 @@ var (
 )
 
 var buckets = [][]byte{
-	bucketMeta, bucketClock, bucketRows, bucketDots, bucketFeed, bucketOrder, bucketTags, bucketTitles, bucketCounts,
+	bucketMeta, bucketClock, bucketKeys, bucketRows, bucketDots, bucketOrder, bucketTags, bucketTitles, bucketCounts,
 	bucketIdem, bucketRevs, bucketQuar, bucketAccess,
 }
 

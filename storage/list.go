@@ -79,13 +79,12 @@ func (tx *Tx) List(f memory.Filter) iter.Seq2[Item, error] {
 // item reads one memory of a list and judges it.
 func (tx *Tx) item(key memory.Key, f *memory.Filter, judged bool) (it Item, pass bool, err error) {
 	k := []byte(key)
-	v := tx.rows().Get(k)
-	if v == nil {
-		return it, false, &CorruptError{Key: key, Reason: "listed and not there"}
-	}
 	it.Key = key
-	var seq uint64
-	if it.Record, seq, err = tx.read(k, v); err != nil {
+	seq, found := uint64(0), false
+	if it.Record, seq, found, err = tx.read(k); err == nil && !found {
+		err = &CorruptError{Key: key, Reason: "listed and not there"}
+	}
+	if err != nil {
 		return Item{Key: key}, true, err
 	}
 	it.View, it.Local = it.Record.ViewWith(tx.s.mutants), tx.local(k, seq)

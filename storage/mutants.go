@@ -136,8 +136,8 @@ func (b *pageBuilder) mutate() {
 
 // watermark is the greatest stamp among the versions that the peer has.
 func (b *pageBuilder) watermark() (mark clock.Stamp) {
-	_ = b.rows.ForEach(func(k, v []byte) error {
-		_, raw, _ := openRow(k, v)
+	_ = b.table.rows.ForEach(func(k, v []byte) error {
+		raw, _ := unseal(v, k)
 		rec, err := memory.DecodeStored(raw)
 		for i := range rec.Versions {
 			if v := &rec.Versions[i]; err == nil && b.req.Cursor.Contains(v.Dot) {

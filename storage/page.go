@@ -17,7 +17,7 @@ type pageBuilder struct {
 	req     SinceRequest
 	page    *Page
 	missing clock.Clock
-	rows    *bolt.Bucket
+	table   *table
 	quar    *bolt.Bucket // nil if nothing is quarantined
 	limit   int
 	steps   int
@@ -44,8 +44,8 @@ func newPageBuilder(tx *Tx, r SinceRequest) (*pageBuilder, error) {
 	}
 	b := &pageBuilder{
 		tx: tx, req: r, missing: r.missing(c), limit: r.LimitBytes, mutants: tx.s.mutants,
-		page: &Page{Clock: c, Floor: floor, Reconcile: !r.Cursor.Covers(floor), HLC: tx.s.hlc.Last()},
-		rows: tx.rows(), quar: tx.btx.Bucket(bucketQuar),
+		page:  &Page{Clock: c, Floor: floor, Reconcile: !r.Cursor.Covers(floor), HLC: tx.s.hlc.Last()},
+		table: tx.table(), quar: tx.btx.Bucket(bucketQuar),
 	}
 	if b.limit <= 0 {
 		b.limit = DefaultPage
@@ -114,11 +114,11 @@ func (b *pageBuilder) visit(d clock.Dot, k []byte) error {
 			return b.offerQuarantined(d, raw)
 		}
 	}
-	if v := b.rows.Get(k); v != nil {
-		_, raw, err := openRow(k, v)
-		if err != nil {
-			return b.lose(d, err)
-		}
+	_, raw, err := b.table.get(k)
+	if err != nil {
+		return b.lose(d, err)
+	}
+	if raw != nil {
 		if speaks, err := b.offer(d, raw); speaks || err != nil {
 			return err
 		}

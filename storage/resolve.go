@@ -19,18 +19,21 @@ func (tx *Tx) ResolvePrefix(kind memory.Kind, id string) (memory.Key, error) {
 		return "", memory.ErrNotFound
 	}
 	exact := memory.NewKey(kind, id)
-	if tx.byKey[exact] != nil || tx.rows().Get([]byte(exact)) != nil {
+	if tx.byKey[exact] != nil {
+		return exact, nil
+	}
+	if _, found := tx.table().find([]byte(exact)); found {
 		return exact, nil
 	}
 	var found []memory.Key
 	for _, start := range prefixStarts(kind, id) {
-		cur := tx.rows().Cursor()
-		for k, v := cur.Seek(start); k != nil && len(found) < maxMatches; k, v = cur.Next() {
+		cur := tx.table().keys.Cursor()
+		for k, _ := cur.Seek(start); k != nil && len(found) < maxMatches; k, _ = cur.Next() {
 			key := memory.Key(k)
 			if len(k) < 2 || !bytes.Equal(k[:2], start[:2]) || !strings.HasPrefix(key.ID(), id) {
 				break
 			}
-			rec, _, err := tx.read(k, v)
+			rec, _, _, err := tx.read(k)
 			if err != nil {
 				return "", err
 			}

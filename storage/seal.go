@@ -45,33 +45,12 @@ func unseal(v, key []byte) ([]byte, error) {
 	return v[sealSize:], nil
 }
 
-// A stored row is: checksum 16, feed seq BE8, record bytes.
-const rowHeader = sealSize + 8
-
-// sealRow encodes a row for the rows bucket. The record bytes are its tail, which callers
-// may keep: a sealed row is never changed.
-func sealRow(key []byte, seq uint64, rec memory.Record) (stored, raw []byte) {
-	buf := make([]byte, rowHeader, rowHeader+rec.Size()+16*rec.Context.Intervals()+48+len(key))
-	binary.BigEndian.PutUint64(buf[sealSize:], seq)
-	stored = seal(rec.Append(buf), key)
-	return stored, stored[rowHeader:]
-}
-
-// openRow checks a stored row. raw aliases v.
-func openRow(key, v []byte) (seq uint64, raw []byte, err error) {
-	b, err := unseal(v, key)
-	if err != nil || len(b) < 8 {
-		return 0, nil, &CorruptError{Key: memory.Key(key), Reason: errSeal.Error()}
-	}
-	return binary.BigEndian.Uint64(b), b[8:], nil
-}
-
-// rowSeq is the feed seq of a stored row, unchecked.
-func rowSeq(v []byte) uint64 {
-	if len(v) < rowHeader {
-		return 0
-	}
-	return binary.BigEndian.Uint64(v[sealSize:])
+// sealRow encodes a row for its place. The record bytes are its tail, which callers may
+// keep: a sealed row is never changed.
+func sealRow(place []byte, rec memory.Record) (stored, raw []byte) {
+	buf := make([]byte, sealSize, sealSize+rec.Size()+16*rec.Context.Intervals()+48+len(place))
+	stored = seal(rec.Append(buf), place)
+	return stored, stored[sealSize:]
 }
 
 // sealQuarantined encodes the kept bytes of a row that could not be read.

@@ -28,14 +28,20 @@ type Tx struct {
 	changes []*change // of this Op, in order
 	byKey   map[memory.Key]*change
 
-	rowsBucket, accessBucket *bolt.Bucket // looked up once
+	tab    *table // made at first use
+	access *bolt.Bucket
 }
 
-func (tx *Tx) rows() *bolt.Bucket {
-	if tx.rowsBucket == nil {
-		tx.rowsBucket = tx.btx.Bucket(bucketRows)
+func (tx *Tx) table() *table {
+	if tx.tab == nil {
+		if tx.w != nil {
+			tx.tab = &tx.w.table
+		} else {
+			t := openTable(tx.btx)
+			tx.tab = &t
+		}
 	}
-	return tx.rowsBucket
+	return tx.tab
 }
 
 // Local is what this node alone knows of a record.
@@ -65,36 +71,31 @@ func (tx *Tx) Get(key memory.Key) (rec memory.Record, local Local, found bool, e
 		return c.now, tx.local([]byte(key), c.seq), true, nil
 	}
 	k := []byte(key)
-	v := tx.rows().Get(k)
-	if v == nil {
-		return memory.Record{}, Local{}, false, nil
-	}
-	rec, seq, err := tx.read(k, v)
-	if err != nil {
+	rec, seq, found, err := tx.read(k)
+	if err != nil || !found {
 		return memory.Record{}, Local{}, false, err
 	}
 	return rec, tx.local(k, seq), true, nil
 }
 
 // read decodes a stored row into memory of its own.
-func (tx *Tx) read(k, v []byte) (memory.Record, uint64, error) {
-	seq, raw, err := openRow(k, v)
+func (tx *Tx) read(k []byte) (rec memory.Record, seq uint64, found bool, err error) {
+	seq, raw, err := tx.table().get(k)
+	if err == nil && raw != nil {
+		rec, err = decodeRow(memory.Key(k), bytes.Clone(raw))
+	}
 	if err != nil {
 		tx.s.corrupt(err)
-		return memory.Record{}, 0, err
+		return memory.Record{}, 0, true, err
 	}
-	rec, err := decodeRow(memory.Key(k), bytes.Clone(raw))
-	if err != nil {
-		tx.s.corrupt(err)
-	}
-	return rec, seq, err
+	return rec, seq, raw != nil, nil
 }
 
 func (tx *Tx) local(k []byte, seq uint64) Local {
-	if tx.accessBucket == nil {
-		tx.accessBucket = tx.btx.Bucket(bucketAccess)
+	if tx.access == nil {
+		tx.access = tx.btx.Bucket(bucketAccess)
 	}
-	c, _ := decodeAccess(tx.accessBucket.Get(k))
+	c, _ := decodeAccess(tx.access.Get(k))
 	c = c.plus(tx.s.access.get(memory.Key(k)))
 	return Local{Seq: seq, AccessCount: c.n, LastAccessedAt: c.last}
 }
@@ -195,9 +196,9 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 func (tx *Tx) Members() ([]memory.Member, error) {
 	var out []memory.Member
 	prefix := []byte{byte(memory.KindMember)}
-	cur := tx.rows().Cursor()
-	for k, v := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = cur.Next() {
-		rec, _, err := tx.read(k, v)
+	cur := tx.table().keys.Cursor()
+	for k, _ := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
+		rec, _, _, err := tx.read(k)
 		if err != nil {
 			return nil, err
 		}
@@ -245,9 +246,9 @@ func (s *Store) corrupt(err error) {
 // that fails its checksum is yielded as an error in its place.
 func (tx *Tx) Records() iter.Seq2[memory.Record, error] {
 	return func(yield func(memory.Record, error) bool) {
-		cur := tx.rows().Cursor()
-		for k, v := cur.First(); k != nil; k, v = cur.Next() {
-			rec, _, err := tx.read(k, v)
+		cur := tx.table().keys.Cursor()
+		for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
+			rec, _, _, err := tx.read(k)
 			if !yield(rec, err) {
 				return
 			}

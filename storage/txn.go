@@ -25,9 +25,8 @@ type txn struct {
 	cluster memory.ClusterID
 	base    *snapshot // what it began from
 
-	rows   *bolt.Bucket
-	lookup *bolt.Cursor // of rows; Get would make one per call
-	ix     indexes
+	table table
+	ix    indexes
 
 	// What will be the next snapshot. The clocks are base's until own... took a copy.
 	clock       clock.Clock
@@ -37,10 +36,8 @@ type txn struct {
 	quarOwned   bool
 	origins     map[clock.Origin]struct{} // whose clock entries changed
 
-	newDots  []dotEntry
-	feedPuts [][]byte // [i] is at seq base.state.seq+1+i; nil = moved on within this transaction
-	feedDels []uint64
-	reads    map[memory.Key]accessCount
+	newDots []dotEntry
+	reads   map[memory.Key]accessCount
 
 	own    issued // origin and counter of local writes
 	minted *string
@@ -65,7 +62,7 @@ func (s *Store) begin() (*txn, error) {
 	base := s.snap.Load()
 	w := &txn{
 		s: s, btx: btx, txid: btx.ID(), now: s.cfg.Now(), cluster: s.Cluster(), base: base,
-		rows: btx.Bucket(bucketRows), ix: indexes{tx: btx, counts: make(map[counter]int64)},
+		table: openTable(btx), ix: indexes{tx: btx, counts: make(map[counter]int64)},
 		clock: base.clock, quarantined: base.quarantined, state: base.state,
 		origins: make(map[clock.Origin]struct{}), own: s.ident.load(),
 	}
@@ -139,24 +136,16 @@ type change struct {
 
 // load reads a stored row, aliasing the file: valid inside the transaction.
 func (w *txn) load(key memory.Key) (*change, error) {
-	k := []byte(key)
-	c := &change{k: k, old: memory.Record{Key: key}}
-	if w.lookup == nil {
-		w.lookup = w.rows.Cursor()
-	}
-	at, v := w.lookup.Seek(k)
-	if !bytes.Equal(at, k) {
-		return c, nil
-	}
-	seq, raw, err := openRow(k, v)
-	if err == nil {
+	c := &change{k: []byte(key), old: memory.Record{Key: key}}
+	seq, raw, err := w.table.get(c.k)
+	if err == nil && raw != nil {
 		c.old, err = decodeRow(key, raw)
 	}
 	if err != nil {
 		w.s.corrupt(err)
 		return nil, err
 	}
-	c.found, c.seq = true, seq
+	c.found, c.seq = raw != nil, seq
 	return c, nil
 }
 
@@ -186,29 +175,16 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 	if c.facts.conflicts > old.conflicts {
 		w.s.metrics.conflicts.Inc()
 	}
-	if c.found {
-		w.leaveFeed(c.seq)
-	}
 	if err := w.writeMarks(k, c); err != nil {
 		return nil, err
 	}
 	if c.now.Empty() { // only a mutant makes such a record
-		return nil, w.rows.Delete(k)
+		return nil, w.table.remove(k, c.seq)
 	}
 	w.state.seq++
-	w.feedPuts = append(w.feedPuts, k)
-	stored, raw := sealRow(k, w.state.seq, c.now)
+	stored, raw := sealRow(seqKey(w.state.seq), c.now)
 	w.rowBytes += int64(len(stored))
-	return raw, w.rows.Put(k, stored)
-}
-
-// leaveFeed takes a row out of its place in the feed.
-func (w *txn) leaveFeed(seq uint64) {
-	if first := w.base.state.seq + 1; seq >= first {
-		w.feedPuts[seq-first] = nil
-		return
-	}
-	w.feedDels = append(w.feedDels, seq)
+	return raw, w.table.put(k, c.seq, c.found, w.state.seq, stored)
 }
 
 // addDot makes the store cover a dot of a record. It reports whether that is news.
@@ -279,7 +255,7 @@ func (w *txn) finish(work []item) error {
 	if !w.changed {
 		return nil
 	}
-	err := errors.Join(w.ix.flushAll(), w.ix.writeCounts(w.btx), w.writeDots(), w.writeFeed(), w.writeClock(), w.writeState())
+	err := errors.Join(w.ix.flushAll(), w.ix.writeCounts(w.btx), w.writeDots(), w.writeClock(), w.writeState())
 	if err != nil {
 		return err
 	}
@@ -313,33 +289,13 @@ func (w *txn) tellStaged() {
 func (w *txn) writeDots() error {
 	slices.SortFunc(w.newDots, func(a, b dotEntry) int { return a.dot.Compare(b.dot) })
 	b := w.btx.Bucket(bucketDots)
-	b.FillPercent = 0.9 // appended to, per origin
+	b.FillPercent = fillAppend // per origin
 	buf := make([]byte, 0, dotSize*len(w.newDots))
 	for _, e := range w.newDots {
 		n := len(buf)
 		buf = appendDot(buf, e.dot)
 		if err := b.Put(buf[n:], e.key); err != nil {
 			return fmt.Errorf("dot %s: %w", e.dot, err)
-		}
-	}
-	return nil
-}
-
-func (w *txn) writeFeed() error {
-	b := w.btx.Bucket(bucketFeed)
-	b.FillPercent = 0.9
-	slices.Sort(w.feedDels)
-	for _, seq := range w.feedDels {
-		if err := b.Delete(seqKey(seq)); err != nil {
-			return fmt.Errorf("feed: %w", err)
-		}
-	}
-	for i, key := range w.feedPuts {
-		if key == nil {
-			continue
-		}
-		if err := b.Put(seqKey(w.base.state.seq+1+uint64(i)), key); err != nil {
-			return fmt.Errorf("feed: %w", err)
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 
 // Finding is one broken invariant (replication.md C).
 type Finding struct {
-	Rule    string // "cover", "row", "index", "feed", "sum", "clock", ...
+	Rule    string // "cover", "row", "index", "sum", "clock", ...
 	Key     memory.Key
 	Dot     clock.Dot
 	Problem string
@@ -39,7 +39,7 @@ func (f Finding) String() string {
 const maxFindings = 1000
 
 // Verify checks every invariant that can be seen in the file: that the clock claims what
-// is held and nothing else, checksums, and that rows, dots, feed, indexes, counters, marks
+// is held and nothing else, checksums, and that keys, rows, dots, indexes, counters, marks
 // and the view sum agree, both ways. It reads everything in one transaction, so it is for
 // tests and quiet moments. The error is one that kept it from looking.
 func (s *Store) Verify(ctx context.Context) (found []Finding, err error) {
@@ -108,6 +108,7 @@ type verifier struct {
 	own     issued
 
 	handles map[string]*bolt.Bucket
+	table   table
 	found   []Finding
 	cluster memory.ClusterID
 	clock   clock.Clock
@@ -137,7 +138,8 @@ func (v *verifier) run() error {
 	if err := v.readState(); err != nil {
 		return err
 	}
-	if err := v.each(bucketRows, v.row); err != nil {
+	v.table = openTable(v.tx)
+	if err := v.each(bucketKeys, v.record); err != nil {
 		return err
 	}
 	if err := v.quarantine(); err != nil {
@@ -147,7 +149,7 @@ func (v *verifier) run() error {
 		bucket []byte
 		visit  func(k, val []byte)
 	}{
-		{bucketDots, v.dot}, {bucketFeed, v.feedEntry}, {bucketRevs, v.revision}, {bucketAccess, v.accessEntry},
+		{bucketDots, v.dot}, {bucketRows, v.row}, {bucketRevs, v.revision}, {bucketAccess, v.accessEntry},
 	} {
 		if err := v.each(step.bucket, step.visit); err != nil {
 			return err
@@ -202,8 +204,8 @@ func (v *verifier) readState() (err error) {
 	return nil
 }
 
-// row checks one record and everything derived from it.
-func (v *verifier) row(k, val []byte) {
+// record checks one record and everything derived from it.
+func (v *verifier) record(k, val []byte) {
 	v.rows++
 	key, err := memory.ParseKey(k)
 	if err != nil {
@@ -213,7 +215,7 @@ func (v *verifier) row(k, val []byte) {
 	bad := func(rule, format string, args ...any) {
 		v.report(Finding{Rule: rule, Key: key, Problem: fmt.Sprintf(format, args...)})
 	}
-	seq, raw, err := openRow(k, val)
+	seq, raw, err := v.table.get(k)
 	if err != nil {
 		bad("row", "%v", err)
 		return
@@ -229,8 +231,8 @@ func (v *verifier) row(k, val []byte) {
 	if !bytes.Equal(rec.Append(nil), raw) {
 		bad("row", "is not in canonical form")
 	}
-	if got := v.bucket(bucketFeed).Get(seqKey(seq)); !bytes.Equal(got, k) || seq > v.state.seq {
-		bad("feed", "seq %d of the row belongs to %x", seq, got)
+	if seq > v.state.seq {
+		bad("row", "lies at %d, behind the last place %d", seq, v.state.seq)
 	}
 	v.claims(key, k, rec.Dots(), rec.Context)
 	if len(rec.Versions) > memory.MaxSiblings || len(rec.Lost) > memory.MaxLost || len(rec.Idems) > memory.MaxIdems {
@@ -310,12 +312,10 @@ func (v *verifier) quarantine() error {
 		}
 		// What a readable state of the record speaks for was counted there.
 		var known clock.Clock
-		if row := v.bucket(bucketRows).Get([]byte(env.Key)); row != nil {
-			if _, rowRaw, err := openRow([]byte(env.Key), row); err == nil {
-				if e, err := memory.DecodeEnvelope(rowRaw); err == nil {
-					known = clock.Of(e.Dots...)
-					known.Union(e.Context)
-				}
+		if _, row, err := v.table.get([]byte(env.Key)); err == nil && row != nil {
+			if e, err := memory.DecodeEnvelope(row); err == nil {
+				known = clock.Of(e.Dots...)
+				known.Union(e.Context)
 			}
 		}
 		if known.Contains(d) {
@@ -340,15 +340,16 @@ func (v *verifier) dot(k, key []byte) {
 	v.dots-- // every entry is used up by one claim
 }
 
-func (v *verifier) feedEntry(k, key []byte) {
+// row checks that the record of a row knows its place.
+func (v *verifier) row(place, val []byte) {
 	v.rows--
-	row := v.bucket(bucketRows).Get(key)
-	if row == nil {
-		v.report(Finding{Rule: "feed", Key: memory.Key(key), Problem: fmt.Sprintf("entry %x of a row that is not there", k)})
+	key, err := rowKey(place, val)
+	if err != nil || len(place) != 8 {
+		v.complain("row", "at %x: %v", place, err)
 		return
 	}
-	if len(k) != 8 || rowSeq(row) != binary.BigEndian.Uint64(k) {
-		v.report(Finding{Rule: "feed", Key: memory.Key(key), Problem: fmt.Sprintf("entry %x, but the row says %d", k, rowSeq(row))})
+	if seq, found := v.table.find([]byte(key)); !found || seq != binary.BigEndian.Uint64(place) {
+		v.report(Finding{Rule: "row", Key: key, Problem: fmt.Sprintf("lies at %x, the keys say %d", place, seq)})
 	}
 }
 
@@ -360,9 +361,9 @@ func (v *verifier) revision(k, val []byte) {
 	}
 	key := memory.Key(k[:len(k)-dotSize])
 	version.Sum(key)
-	_, raw, err := openRow([]byte(key), v.bucket(bucketRows).Get([]byte(key)))
+	_, raw, err := v.table.get([]byte(key))
 	if err != nil {
-		return // reported with the row
+		return // reported with the record
 	}
 	if rec, err := memory.DecodeStored(raw); err == nil && !rec.Context.Contains(version.Dot) {
 		v.report(Finding{Rule: "revision", Key: key, Dot: version.Dot, Problem: "body of a version that is not superseded"})
@@ -381,7 +382,7 @@ func (v *verifier) totals() {
 		v.complain("dots", "%d more dots in records than in the index", int64(v.dots))
 	}
 	if v.rows != 0 {
-		v.complain("feed", "%d more rows than entries", int64(v.rows))
+		v.complain("row", "%d more keys than rows", int64(v.rows))
 	}
 	v.covered()
 	for ix, name := range indexNames {

@@ -190,7 +190,7 @@ func (s *Store) announce(w *txn) {
 	s.metrics.quarantined.Set(float64(snap.quarantined.Count()))
 	s.metrics.fileBytes.Set(float64(w.fileBytes))
 	s.waiters.wake(snap.clock)
-	if len(w.feedPuts) > 0 || w.clockOwned {
+	if w.state.seq > w.base.state.seq || w.clockOwned {
 		s.mu.Lock()
 		close(s.changed)
 		s.changed = make(chan struct{})
