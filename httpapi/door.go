@@ -22,6 +22,7 @@ type Door struct {
 	router  *mux.Router
 	metrics *metrics
 	streams streams
+	serving chan struct{} // a place for each pull that is being answered
 	scrape  http.Handler
 }
 
@@ -30,7 +31,7 @@ func New(c Config) *Door {
 	if c.Node == nil {
 		panic("httpapi: no node")
 	}
-	d := &Door{Config: c.withDefaults()}
+	d := &Door{Config: c.withDefaults(), serving: make(chan struct{}, maxServed)}
 	d.hosts = newHosts(c.Hosts)
 	d.metrics = newMetrics(d.Registerer)
 	d.scrape = scrapeHandler(d.Gatherer)

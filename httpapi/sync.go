@@ -8,6 +8,10 @@ import (
 	"github.com/memd/memd/wire"
 )
 
+// maxServed pulls are answered at once: each has a page in memory until its peer has read
+// it. In a mesh of four or fewer nobody ever meets the bound.
+const maxServed = 3
+
 // since answers a pull: of a node with its clock (GET, or POST when the clock is long),
 // of a client of the original with a time.
 func (c *call) since() error {
@@ -20,6 +24,12 @@ func (c *call) since() error {
 	}
 	if err := c.door.Self.CheckCluster(req.Cluster); err != nil {
 		return err
+	}
+	select {
+	case c.door.serving <- struct{}{}:
+		defer func() { <-c.door.serving }()
+	default:
+		return wire.ErrBusy
 	}
 	delta, err := c.door.Node.Since(c.context(), req)
 	if err != nil {
