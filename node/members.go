@@ -166,12 +166,14 @@ func (n *Node) form() (memory.ClusterID, error) {
 // the node says of itself now. A node that joins a cluster reads the registry first.
 func (n *Node) register(ctx context.Context) error {
 	want := memory.Member{Name: n.cfg.Name, HTTP: n.httpAdvertise, Gossip: n.gossip.Addr()}
-	for !n.knowsRegistry() {
+	// What else than a comparison lets it know is rare, and may come an hour later.
+	for look := 10 * time.Millisecond; !n.knowsRegistry(); look = min(2*look, time.Second) {
 		if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
 			return nil
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-n.compared:
+		case <-time.After(look):
 		case <-ctx.Done():
 			return nil
 		}
@@ -200,7 +202,7 @@ func (n *Node) register(ctx context.Context) error {
 // that has just joined by what gossip told and is still empty: alone in its registry it
 // would take itself for the whole cluster.
 func (n *Node) knowsRegistry() bool {
-	if n.minted || n.compared.Load() {
+	if n.minted || closed(n.compared) {
 		return true
 	}
 	founder := len(n.cfg.Join) == 0 && n.cfg.BootstrapExpect == 1

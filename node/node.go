@@ -54,9 +54,11 @@ type Node struct {
 	metrics    *metrics
 
 	minted   bool        // this process founded the cluster; set before registered
-	compared atomic.Bool // a pull from some peer has been complete since the start
 	writable atomic.Bool // mayWrite was true once
 	stopping atomic.Bool
+
+	compared chan struct{} // closed once a pull from some peer has been complete
+	compare  sync.Once     // closes it
 
 	collided atomic.Pointer[clock.Clock] // dots that came with other bytes than are held; nil = none
 
@@ -70,7 +72,7 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{})}
 	n.metrics = newMetrics(cfg.Registry)
 	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot, Now: n.stampNow}
 
@@ -218,7 +220,7 @@ func (n *Node) fenced() bool {
 // synced: the store has all that the peer has, whose durable clock is k.
 func (n *Node) synced(peer string, k clock.Clock) {
 	n.peerClocks.set(peer, k)
-	n.compared.Store(true)
+	n.compare.Do(func() { close(n.compared) })
 }
 
 // pauseOver runs once per detected pause, before the pulls that it starts.
