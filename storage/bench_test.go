@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
@@ -108,7 +106,7 @@ func BenchmarkSimCommit(b *testing.B) {
 }
 
 // incomingRows are n rows of about 1 KiB from one origin under derived ids.
-func incomingRows(n int) (keys []memory.Key, rows [][]byte) {
+func incomingRows(n int) (rows [][]byte) {
 	filler := strings.Repeat("All work and no play makes a dull memory. ", 20)
 	for i := range n {
 		title := fmt.Sprintf("title of memory %d", i)
@@ -120,10 +118,9 @@ func incomingRows(n int) (keys []memory.Key, rows [][]byte) {
 			m.Metadata = memory.Raw(`{"agent_id":"ai:bench"}`)
 		})
 		v := memory.Version{Dot: clock.Dot{Origin: 0xabcdef0123456789, Counter: uint64(i + 1)}, Stamp: clock.NewStamp(at.UnixMilli(), 0), Agent: "ai:bench", Value: value, Content: memory.HashOf(title)}
-		keys = append(keys, k)
 		rows = append(rows, memory.Record{Key: k, Versions: []memory.Version{v}}.Append(nil))
 	}
-	return keys, rows
+	return rows
 }
 
 // pages cuts rows as pulls do.
@@ -146,7 +143,7 @@ func pages(rows [][]byte, limit int) (out [][][]byte) {
 // next page while this one is being written.
 func BenchmarkCatchUp(b *testing.B) {
 	const n = 20_000
-	keys, rows := incomingRows(n)
+	rows := incomingRows(n)
 	batches := pages(rows, 1<<20)
 	for _, mode := range []struct {
 		name  string
@@ -157,7 +154,11 @@ func BenchmarkCatchUp(b *testing.B) {
 			var oursCPU, boltsCPU time.Duration
 			for b.Loop() {
 				start := cpuTime()
-				bolts = append(bolts, plainBolt(b, keys, batches).Seconds())
+				plain, err := storagetest.PlainBolt(b.TempDir(), batches)
+				if err != nil {
+					b.Fatal(err)
+				}
+				bolts = append(bolts, plain.Seconds())
 				mid := cpuTime()
 				ours = append(ours, catchUp(b, batches, mode.ahead).Seconds())
 				boltsCPU += mid - start
@@ -173,35 +174,6 @@ func BenchmarkCatchUp(b *testing.B) {
 			b.ReportMetric(float64(boltsCPU.Microseconds())/n/float64(b.N), "bbolt-cpu-us/row")
 		})
 	}
-}
-
-func plainBolt(b *testing.B, keys []memory.Key, batches [][][]byte) time.Duration {
-	dir := b.TempDir()
-	db, err := bolt.Open(filepath.Join(dir, "plain.db"), 0o600, &bolt.Options{NoFreelistSync: true, FreelistType: bolt.FreelistMapType, NoStatistics: true, InitialMmapSize: 1 << 30})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("rows")); return err }); err != nil {
-		b.Fatal(err)
-	}
-	from, i := time.Now(), 0
-	for _, batch := range batches {
-		err := db.Update(func(tx *bolt.Tx) error {
-			bucket := tx.Bucket([]byte("rows"))
-			for _, r := range batch {
-				if err := bucket.Put([]byte(keys[i]), r); err != nil {
-					return err
-				}
-				i++
-			}
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	return time.Since(from)
 }
 
 func catchUp(b *testing.B, batches [][][]byte, ahead int) time.Duration {
@@ -279,7 +251,7 @@ func BenchmarkPut64(b *testing.B) {
 
 // BenchmarkSince builds the pages of a catch-up of 20,000 rows.
 func BenchmarkSince(b *testing.B) {
-	_, rows := incomingRows(20_000)
+	rows := incomingRows(20_000)
 	s := storagetest.Open(b)
 	for _, batch := range pages(rows, 1<<20) {
 		if _, err := storagetest.Apply(b, s, storage.Batch{Rows: batch}); err != nil {

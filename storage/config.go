@@ -16,7 +16,7 @@ import (
 // Config says how a store is kept. Only Dir is required.
 type Config struct {
 	Dir  string // data directory, made with mode 0700 if it is not there
-	Node string // operator's label of this node, for logs
+	Node string // operator's label of this node: a directory made under another one is worth a warning
 
 	Now    func() time.Time // wall clock; nil = time.Now
 	Random func() uint64    // origins; nil = crypto/rand

@@ -26,6 +26,7 @@ var (
 	//
 	//	"format"  -> "1"
 	//	"cluster" -> 16 bytes, absent until known
+	//	"node"    -> name of the node that made the store; absent if it had none
 	//	"state"   -> sealed: view sum 16, last seq 8, HLC bound 8
 	//	"floor"   -> sealed clock encoding, absent while empty
 	bucketMeta = []byte("meta")
@@ -95,6 +96,7 @@ var buckets = [][]byte{
 var (
 	metaFormat  = []byte("format")
 	metaCluster = []byte("cluster")
+	metaNode    = []byte("node")
 	metaState   = []byte("state")
 	metaFloor   = []byte("floor")
 )

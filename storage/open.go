@@ -115,7 +115,11 @@ func create(cfg *Config, path, marker string) (*bolt.DB, error) {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		return errors.Join(meta.Put(metaFormat, []byte(strconv.Itoa(Format))), meta.Put(metaState, state{}.encode()))
+		err := errors.Join(meta.Put(metaFormat, []byte(strconv.Itoa(Format))), meta.Put(metaState, state{}.encode()))
+		if cfg.Node != "" {
+			err = errors.Join(err, meta.Put(metaNode, []byte(cfg.Node)))
+		}
+		return err
 	})
 	if err == nil {
 		err = os.Rename(temp, path)
@@ -200,6 +204,9 @@ func load(cfg Config, db *bolt.DB) (*Store, error) {
 				return fmt.Errorf("cluster id: %w", ErrCorrupt)
 			}
 			copy(s.cluster[:], id)
+		}
+		if maker := tx.Bucket(bucketMeta).Get(metaNode); maker != nil && cfg.Node != "" && string(maker) != cfg.Node {
+			cfg.Log.Warn("this data directory was made by a node of another name", "node", cfg.Node, "made_by", string(maker))
 		}
 		return s.loadMutants(tx)
 	})

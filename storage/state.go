@@ -12,7 +12,7 @@ import (
 // state is the small part of the store that changes with every transaction.
 type state struct {
 	sum   viewSum
-	seq   uint64      // last feed seq given out
+	seq   uint64      // last place given out
 	bound clock.Stamp // the HLC never goes below it again
 }
 

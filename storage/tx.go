@@ -46,7 +46,7 @@ func (tx *Tx) table() *table {
 
 // Local is what this node alone knows of a record.
 type Local struct {
-	Seq            uint64 // its place in the feed
+	Seq            uint64 // its place in the order of arrival
 	AccessCount    int64
 	LastAccessedAt time.Time // zero = never
 }
