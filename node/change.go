@@ -73,6 +73,7 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 		AccessCount: local.AccessCount, LastAccessedAt: local.LastAccessedAt, Token: w.token.Token(), Conflicts: conflicts,
 	})
 	out.Token = w.token
+	n.metrics.updated.Inc()
 	return out, nil
 }
 
@@ -99,6 +100,7 @@ func (n *Node) Delete(ctx context.Context, id string, opt httpapi.WriteOptions) 
 	if w.held != nil {
 		full = w.held.id
 	}
+	n.metrics.deleted.Inc()
 	return httpapi.Deleted{ID: full, Dot: w.last(), Token: w.token, Acks: w.acks}, nil
 }
 

@@ -75,6 +75,11 @@ func (n *Node) loadMembers() error {
 
 // reconcilePeers lets the per-peer loops follow the set of peers.
 func (n *Node) reconcilePeers() {
+	for _, g := range n.gossip.Members() {
+		if g.Name != n.cfg.Name && g.Boot != 0 {
+			n.peerClocks.boot(g.Name, g.Boot)
+		}
+	}
 	n.push.Reconcile()
 	n.pull.Reconcile()
 }
@@ -178,6 +183,22 @@ func (n *Node) register(ctx context.Context) error {
 			return nil
 		}
 	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
+		err := n.writeMember(ctx, want)
+		if !errors.Is(err, memory.ErrUnavailable) && !errors.Is(err, memory.ErrNoSpace) {
+			return err
+		}
+		n.log.Warn("cannot register this node yet", "err", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// writeMember writes this node's record, unless the registry says the same already.
+func (n *Node) writeMember(ctx context.Context, want memory.Member) error {
 	_, err := n.store.Commit(ctx, func(tx *storage.Tx) error {
 		// What the pull brought may not be in n.members yet.
 		have, err := tx.Members()

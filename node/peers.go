@@ -14,6 +14,23 @@ type clocks struct {
 	mu      sync.Mutex
 	m       map[string]clock.Clock
 	origins map[string]clock.Origin
+	boots   map[string]uint64
+}
+
+// boot notes which process a peer is now. What an earlier one reported is forgotten: its
+// disk may have been restored since, and a claim of before would count a name that no
+// longer holds the write (invariant 10).
+func (c *clocks) boot(name string, boot uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.boots == nil {
+		c.boots = map[string]uint64{}
+	}
+	if before, ok := c.boots[name]; ok && before != boot {
+		delete(c.m, name)
+		delete(c.origins, name)
+	}
+	c.boots[name] = boot
 }
 
 func (c *clocks) setOrigin(name string, o clock.Origin) {

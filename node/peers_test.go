@@ -1,21 +1,24 @@
 package node
 
 import (
-	"context"
 	"testing"
 
-	"github.com/memd/memd/wire"
+	"github.com/memd/memd/clock"
 )
 
-// The counter in a peer's digest belongs to the origin under which it writes now, which a
-// restart or a pause changes. A mesh in which every push arrives sees it in no page.
-func TestPushTellsOrigin(t *testing.T) {
-	n := startOne(t, nil)
-	n.peerClocks.setOrigin("n2", 1)
-	done := make(chan struct{})
-	n.Push(context.Background(), wire.Hello{Name: "n2"}, &wire.PushBatch{Seq: 1, Origin: 77}, func(wire.Ack) { close(done) })
-	<-done
-	if o := n.peerClocks.origin("n2"); o != 77 {
-		t.Errorf("origin %v", o)
+// A name that an earlier process earned is not the next one's: its disk may be an old copy.
+func TestRestartedPeerIsForgotten(t *testing.T) {
+	var c clocks
+	held := clock.Of(clock.Dot{Origin: 1, Counter: 1})
+	c.boot("n2", 7)
+	c.set("n2", held)
+	c.setOrigin("n2", 1)
+	c.boot("n2", 7)
+	if !c.get("n2").Equal(held) || c.origin("n2") != 1 {
+		t.Error("forgotten without a restart")
+	}
+	c.boot("n2", 8)
+	if !c.get("n2").Empty() || c.origin("n2") != 0 {
+		t.Error("a restarted peer is still taken to hold what it once reported")
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ func (n *Node) Get(ctx context.Context, id string, opt httpapi.ReadOptions) (htt
 	})
 	if err == nil {
 		n.store.Touch(key)
+		n.metrics.read.Inc()
 	}
 	return out, err
 }
@@ -140,6 +142,9 @@ func (n *Node) List(ctx context.Context, f memory.Filter, opt httpapi.ReadOption
 	out := []httpapi.Rendered{}
 	err := n.store.View(func(tx *storage.Tx) error {
 		for item, err := range tx.List(f) {
+			if errors.Is(err, storage.ErrCorrupt) {
+				continue // counted and logged by the store; one bad row must not hide the others
+			}
 			if err != nil {
 				return err
 			}

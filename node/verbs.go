@@ -245,6 +245,7 @@ func (c *create) result(w written, err error) (httpapi.Created, error) {
 	if err != nil {
 		return httpapi.Created{}, withID(err, c.m.ID)
 	}
+	c.n.metrics.created.Inc()
 	id := c.m.ID
 	if w.held != nil {
 		id = w.held.id
