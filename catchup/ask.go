@@ -68,7 +68,7 @@ func (m *Manager) Gap(peer string) {
 // CheckPause reports whether this process has just been found to have stood still. It is
 // cheap enough for every request, and should be asked before every read: after a pause
 // it makes Synced false and starts the pulls.
-func (m *Manager) CheckPause() bool { return m.checkPause(time.Now()) }
+func (m *Manager) CheckPause() bool { return m.checkPause(m.cfg.Mono()) }
 
 func (m *Manager) checkPause(now time.Time) bool {
 	if !m.pause.Overdue(now) {

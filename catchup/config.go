@@ -103,7 +103,10 @@ type Config struct {
 	// WaitFor blocks until the durable clock covers c or ctx ends. nil = Want polls.
 	WaitFor func(ctx context.Context, c clock.Clock) error
 
-	Mutants mutant.Set // tests only
+	// For tests only.
+
+	Mono    func() time.Time // what the pause detector reads; nil = time.Now
+	Mutants mutant.Set
 }
 
 func (c Config) withDefaults() Config {
@@ -121,6 +124,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Mono == nil {
+		c.Mono = time.Now
 	}
 	if c.Random == nil {
 		c.Random = rand.Int64N

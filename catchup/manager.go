@@ -77,7 +77,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer visit.Stop()
 	m.arm(visit)
 	running := map[Trigger]context.CancelFunc{}
-	m.pause.Beat(time.Now())
+	m.pause.Beat(m.cfg.Mono())
 	for {
 		m.reconcile(ctx, &children)
 		m.runErrands(ctx, &children, running)
@@ -86,7 +86,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			return nil
 		case <-m.wake:
 		case <-beat.C:
-			now := time.Now()
+			now := m.cfg.Mono()
 			m.checkPause(now)
 			m.pause.Beat(now)
 			m.collectOwed()

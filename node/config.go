@@ -43,7 +43,8 @@ type Config struct {
 	Listener    net.Listener      // nil = listen on HTTPAddr
 	Transport   cluster.Transport // nil = sockets on GossipAddr
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	NoSync      bool // the store does not fsync
+	NoSync      bool             // the store does not fsync
+	PauseClock  func() time.Time // tells how long this process has stood still; nil = time.Now
 	Mutants     mutant.Set
 }
 

@@ -107,7 +107,7 @@ func New(cfg Config) (_ *Node, err error) {
 	n.pull = catchup.New(catchup.Config{
 		Self: self, Source: n.client, Sink: sink{n}, Peers: n.pullPeers, Interval: cfg.CatchupInterval,
 		Log: n.log, Registerer: cfg.Registry, Now: n.now, WaitFor: n.store.WaitFor,
-		OnSynced: n.synced, OnPause: n.pauseOver, Mutants: cfg.Mutants,
+		OnSynced: n.synced, OnPause: n.pauseOver, Mono: cfg.PauseClock, Mutants: cfg.Mutants,
 	})
 	n.door = httpapi.New(httpapi.Config{
 		Node: n, Self: self, Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
