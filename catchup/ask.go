@@ -82,6 +82,7 @@ func (m *Manager) checkPause(now time.Time) bool {
 		m.synced = false
 		m.errands[TriggerPause] = true
 		for _, p := range m.peers {
+			p.agenda.backoff.cut = false // whatever failed before it is long ago
 			if p.inFlight != nil {
 				p.inFlight(errPaused)
 			}

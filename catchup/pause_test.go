@@ -216,3 +216,29 @@ func TestPauseDuringApply(t *testing.T) {
 		}
 	})
 }
+
+// Before the pause the node was cut off for so long that it had given up for half a minute.
+func TestPauseEndsBackoffs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		me, peers := cluster(2, 5)
+		l := start(t, me, peers)
+		l.settle()
+		for _, p := range peers {
+			l.net.set(p.name, func(l *link) { l.refuse = errors.New("cut off") })
+		}
+		for range 200 {
+			for _, p := range peers {
+				l.Trigger(p.name, TriggerNudge)
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		for _, p := range peers {
+			l.net.set(p.name, func(l *link) { l.refuse = nil })
+		}
+		fill(peers, 5, 25)
+		l.pauseFor(time.Minute)
+		if took := l.until(time.Minute, l.has(peers[0])); took > 25*time.Millisecond {
+			t.Errorf("caught up after %v", took)
+		}
+	})
+}
