@@ -26,8 +26,8 @@ type Config struct {
 
 	// Staged is called on the writer when all rows of local writes of one transaction are
 	// in it and before it is synced, so that they travel while the disk works. It must
-	// neither block nor read from the store by View, and may keep the row bytes. Rows of one call have one origin; a transaction in
-	// which the origin changed makes two calls.
+	// neither block nor read from the store by View, and may keep the row bytes. Rows of one
+	// call have one origin; a transaction in which the origin changed makes two calls.
 	Staged func(Staged)
 
 	// Queue bounds the operations that wait; 0 = 4096. QueueBytes bounds the bytes of

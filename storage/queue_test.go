@@ -45,7 +45,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 	// Bytes count as well, but one batch always fits.
 	row := func(n uint64) storage.Batch {
-		v := memory.Version{Dot: clock.Dot{Origin: 7, Counter: n}, Stamp: 1, Value: doc("ns", "t", string(make([]byte, 0))+fmt.Sprintf("%900d", n))}
+		v := memory.Version{Dot: clock.Dot{Origin: 7, Counter: n}, Stamp: 1, Value: doc("ns", "t", fmt.Sprintf("%900d", n))}
 		return storage.Batch{Push: true, Rows: [][]byte{memory.Record{Key: key(fmt.Sprint(n)), Versions: []memory.Version{v}}.Append(nil)}}
 	}
 	var errs []error
