@@ -168,11 +168,24 @@ func (w *txn) taken(r *incomingRow, old *memory.Record) (dots []clock.Dot) {
 		if !w.clock.Contains(d) || old.Find(d) != nil || old.Context.Contains(d) {
 			continue
 		}
-		if k := w.bucket(bucketDots).Get(dotKey(d)); k != nil && string(k) != string(r.key) {
+		if k := w.holder(d); k != nil && string(k) != string(r.key) {
 			dots = append(dots, d)
 		}
 	}
 	return dots
+}
+
+// holder is the key of the record that a covered dot belongs to, nil if none is known.
+func (w *txn) holder(d clock.Dot) []byte {
+	if k := w.bucket(bucketDots).Get(dotKey(d)); k != nil {
+		return k
+	}
+	for i := range w.newDots { // of this transaction: written at its end
+		if w.newDots[i].dot == d {
+			return w.newDots[i].key
+		}
+	}
+	return nil
 }
 
 // earn puts the dots of an applied row into the clock: siblings, and the context, since

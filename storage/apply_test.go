@@ -500,3 +500,29 @@ func TestQuarantineOfOneSibling(t *testing.T) {
 		same(t, a, s)
 	}
 }
+
+// A dot under two records is a collision, whether the first came long ago or just before.
+func TestDotUnderAnotherRecord(t *testing.T) {
+	for name, together := range map[string]bool{"one batch": true, "two": false} {
+		t.Run(name, func(t *testing.T) {
+			s := storagetest.Open(t)
+			one, two := foreign(1, "one", nil), foreign(1, "two", nil)
+			var got storage.Applied
+			if together {
+				got = push(t, s, one, two)
+			} else {
+				push(t, s, one)
+				got = push(t, s, two)
+			}
+			if got.Collisions != 1 || !got.Collided.Contains(one.Dot) {
+				t.Errorf("%+v", got)
+			}
+			if content(t, s, key("one")) != "one" {
+				t.Error("the first is gone")
+			}
+			if _, _, found := get(t, s, key("two")); found {
+				t.Error("the second is there")
+			}
+		})
+	}
+}
