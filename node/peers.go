@@ -93,20 +93,26 @@ func (s *skew) observe(name string, at clock.Stamp, sent, received time.Time) {
 	s.offsets[name] = at.Time().Sub(sent.Add(rtt / 2))
 }
 
-// median of the peers' offsets; ok only with two peers or more, since with one nobody
-// can tell which of the two is wrong.
+// median of all clocks that are known, this node's own among them, as an offset from its
+// own: with two peers, one of which is wrong, the two that agree decide. Of two middle ones
+// it is the nearer to the own. ok only with two peers or more, since with one nobody can
+// tell which of the two is wrong.
 func (s *skew) median() (offset time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.offsets) < 2 {
 		return 0, false
 	}
-	all := make([]time.Duration, 0, len(s.offsets))
+	all := make([]time.Duration, 1, len(s.offsets)+1)
 	for _, o := range s.offsets {
 		all = append(all, o)
 	}
 	slices.Sort(all)
-	return all[len(all)/2], true
+	low, high := all[(len(all)-1)/2], all[len(all)/2]
+	if low.Abs() < high.Abs() {
+		return low, true
+	}
+	return high, true
 }
 
 // tooFar reports whether this node's clock is the odd one out.

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/memd/memd/catchup"
 )
@@ -21,4 +23,34 @@ func TestQuietPullsSampleClocks(t *testing.T) {
 		_, ok := n.skew.offsets["n2"]
 		return ok
 	})
+}
+
+// The offsets of the peers, in minutes, and whether it is this node that is wrong.
+func TestWhoseClockIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		peers  []int
+		tooFar bool
+	}{
+		{nil, false},
+		{[]int{10}, false}, // one of two: who knows
+		{[]int{0, 0}, false},
+		{[]int{0, 10}, false},
+		{[]int{0, -10}, false},
+		{[]int{10, 10}, true},
+		{[]int{-10, -10}, true},
+		{[]int{10, -10}, false}, // all differ
+		{[]int{5, 10}, true},    // both say that it is late
+		{[]int{0, 10, 10}, false},
+		{[]int{10, 10, 10}, true},
+		{[]int{0, 0, 10, 10}, false},
+		{[]int{0, 10, 10, 10}, true},
+	} {
+		s := skew{offsets: map[string]time.Duration{}}
+		for i, m := range tt.peers {
+			s.offsets[fmt.Sprint(i)] = time.Duration(m) * time.Minute
+		}
+		if got := s.tooFar(); got != tt.tooFar {
+			t.Errorf("peers at %v: too far %t", tt.peers, got)
+		}
+	}
 }
