@@ -176,11 +176,11 @@ func TestDeletedWhileAway(t *testing.T) {
 				for _, id := range ids[:10] {
 					c.Node(1).Delete(id).Want(200)
 				}
-				time.Sleep(time.Hour)
+				time.Sleep(10 * time.Minute)
 				back()
 				c.WaitReady()
 				c.WaitEqual()
-				time.Sleep(10 * time.Minute)
+				time.Sleep(2 * time.Minute)
 				// The one that was away writes again, under one of the old titles, too.
 				again := c.Node(3).Store("memory 0", "anew", clustertest.W("3")).Want(201)
 				for _, n := range c.Running() {

@@ -249,7 +249,7 @@ func TestOtherCluster(t *testing.T) {
 			t.Fatal("one cluster")
 		}
 		stranger.Restart(func(cfg *node.Config) { cfg.Join = c.Seeds("n1", "n2") })
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 
 		for _, n := range c.Running()[:3] {
 			if s := n.Status(); s.Quorum.N != 3 || !s.Ready || len(s.Members) != 3 {

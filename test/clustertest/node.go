@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,9 @@ type Node struct {
 	killed   bool
 	registry *prometheus.Registry
 	door     *door
+
+	asleep time.Time
+	slept  atomic.Int64 // time.Duration that the node's pause detector is ahead
 }
 
 // Start runs the node on a host. The configuration is that of the last start; options
@@ -62,7 +66,8 @@ func (n *Node) TryStart(host string, options ...Option) error {
 	n.cfg = node.Config{
 		Name: n.Name, DataDir: n.Dir, Version: "test", BootstrapExpect: 1, CatchupInterval: 30 * time.Second,
 		Listener: listener, Transport: n.c.faults.gossip(n), DialContext: n.dial,
-		NoSync: true, Registry: n.registry, Log: n.log(),
+		PauseClock: func() time.Time { return time.Now().Add(time.Duration(n.slept.Load())) },
+		NoSync:     true, Registry: n.registry, Log: n.log(),
 	}
 	n.options = append(n.options, options...)
 	for _, o := range n.options {
@@ -101,6 +106,23 @@ func (n *Node) Kill() {
 	n.c.Net.Kill(n.Host.Name())
 	n.stop()
 	n.node = nil
+}
+
+// Sleep makes the node a process that is stopped, as its peers see it: they reach nobody.
+// With Blackhole what they say waits for the node, as in the buffers of its kernel. All
+// nodes share one clock, so the node itself goes on, and notices only when it wakes.
+func (n *Node) Sleep(mode memnet.Mode) {
+	n.c.t.Helper()
+	n.asleep = time.Now()
+	n.c.Net.Isolate(mode, n.Host.Name())
+}
+
+// Wake ends Sleep, and all other faults: from the next look at the clock on the node finds
+// that it has stood still all the time.
+func (n *Node) Wake() {
+	n.c.t.Helper()
+	n.slept.Add(int64(time.Since(n.asleep)))
+	n.c.Heal()
 }
 
 // wait returns when nothing of the last run is left.

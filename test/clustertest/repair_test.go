@@ -65,7 +65,7 @@ func TestTimerRepairs(t *testing.T) {
 		n3 := c.Node(3)
 		c.Cut(clustertest.Pushes, c.Node(1), n3)
 		c.Await("n3 is thought dead", func() bool { return c.Node(1).Member("n3").State == "dead" })
-		time.Sleep(time.Hour)
+		time.Sleep(20 * time.Minute)
 		before := n3.Metric("memd_pull_total")
 		timed := n3.Metric("memd_pull_total", "trigger=timer")
 		w := c.Node(1).Store("nobody tells n3", "content").Want(201)
@@ -121,7 +121,7 @@ func TestIdle(t *testing.T) {
 	clustertest.Run(t, func(t *testing.T) {
 		c := clustertest.New(t, 3)
 		var perPull []float64
-		for _, rows := range []int{10, 5000} {
+		for _, rows := range []int{10, 2000} {
 			bulk(t, c, rows)
 			c.WaitEqual()
 			time.Sleep(20 * time.Minute) // until the timers are slow
