@@ -41,8 +41,7 @@ func (e *Error) Unwrap() error { return e.kind }
 // not as far as the token. A write that a quorum did not acknowledge is for the caller to
 // repeat, unless it was refused before it began.
 func (e *Error) elsewhere() bool {
-	var quorum *memory.QuorumError
-	if errors.As(e.kind, &quorum) {
+	if quorum, ok := errors.AsType[*memory.QuorumError](e.kind); ok {
 		return quorum.Committed == memory.CommittedFalse
 	}
 	return e.Status >= 500 || e.Status == http.StatusTooEarly || e.Status == http.StatusTooManyRequests
@@ -87,8 +86,7 @@ func (e *allFailed) Unwrap() []error { return e.errs }
 // unreachable is a server that gave no whole answer: a memory.ErrUnavailable, and what
 // the transport said.
 func unreachable(server string, err error) error {
-	var at *url.Error
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*url.Error](err); ok {
 		err = at.Err // without method and URL, which the caller knows
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -131,9 +129,11 @@ func decodeError(server string, res *http.Response, body []byte) *Error {
 		return e
 	}
 	e.Code, e.Message = b.Code, *b.Error
-	switch e.kind = b.kind(res.StatusCode); kind := e.kind.(type) {
-	case *memory.QuorumError, *NotReadyError:
-		e.Message = kind.Error()
+	e.kind = b.kind(res.StatusCode)
+	_, quorum := errors.AsType[*memory.QuorumError](e.kind)
+	_, notReady := errors.AsType[*NotReadyError](e.kind)
+	if quorum || notReady { // the kind says more than the text
+		e.Message = e.kind.Error()
 	}
 	return e
 }

@@ -133,7 +133,7 @@ func decode[T any](r reply) (*T, error) {
 	out := new(T)
 	if err := memory.ParseJSON(r.body, out); err != nil {
 		// As text only: a fault of the server is not the caller's memory.ErrInvalid.
-		return nil, fmt.Errorf("%w: %s", errAnswer, err)
+		return nil, fmt.Errorf("%w: %s", errAnswer, err.Error())
 	}
 	return out, nil
 }
