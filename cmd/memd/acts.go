@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -63,10 +64,8 @@ func (a *acts) restart(ctx context.Context, n *devNode) (string, error) {
 func inState(n *devNode, wanted ...string) (*proc, error) {
 	p := n.current()
 	state := p.state()
-	for _, w := range wanted {
-		if state == w {
-			return p, nil
-		}
+	if slices.Contains(wanted, state) {
+		return p, nil
 	}
 	return nil, fmt.Errorf("%s is %s, not %s", n.name, state, strings.Join(wanted, " or "))
 }

@@ -105,7 +105,7 @@ type configFile struct {
 	values *viper.Viper
 }
 
-// has reports whether the file says anything about name, be it nothing.
+// has reports whether the file gives name a value, be it empty.
 func (c *configFile) has(name string) bool { return c != nil && c.values.InConfig(name) }
 
 func (c *configFile) get(name string) any {

@@ -49,13 +49,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	var quiet *exitError
-	if errors.As(err, &quiet) {
+	if quiet, ok := errors.AsType[*exitError](err); ok {
 		return quiet.code
 	}
 	fmt.Fprintln(stderr, "memd:", err)
-	var usage *usageError
-	if !began || errors.As(err, &usage) {
+	if _, usage := errors.AsType[*usageError](err); usage || !began {
 		return exitUsage
 	}
 	return exitFailed

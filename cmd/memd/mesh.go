@@ -21,6 +21,7 @@ type mesh struct {
 	dir   string
 	temp  bool // dir goes with the mesh
 	spawn *spawner
+	ports func(n int) ([]string, error) // freePorts, but in tests
 	nodes []*devNode
 }
 
@@ -79,7 +80,7 @@ func (n *devNode) setByHand() {
 
 // newMesh makes the folder. Nothing runs before start; close is due in any case.
 func newMesh(dir string) (*mesh, error) {
-	m := &mesh{dir: dir, temp: dir == ""}
+	m := &mesh{dir: dir, temp: dir == "", ports: freePorts}
 	var err error
 	if m.temp {
 		m.dir, err = os.MkdirTemp("", "memd-dev-")
@@ -92,6 +93,9 @@ func newMesh(dir string) (*mesh, error) {
 	m.spawn = newSpawner()
 	return m, nil
 }
+
+// errPortTaken is a node that could not listen.
+var errPortTaken = errors.New("its port was taken")
 
 // startTries is how often a mesh is started when somebody else takes a port.
 const startTries = 5
@@ -108,7 +112,7 @@ func (m *mesh) start(ctx context.Context, n int) error {
 }
 
 func (m *mesh) tryStart(ctx context.Context, n int) error {
-	addrs, err := freePorts(2 * n)
+	addrs, err := m.ports(2 * n)
 	if err != nil {
 		return err
 	}
@@ -136,14 +140,7 @@ func (m *mesh) tryStart(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for _, node := range m.nodes {
-		if err := node.waitReady(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m.waitReady(ctx)
 }
 
 // run starts the process of node.
@@ -158,33 +155,55 @@ func (m *mesh) run(node *devNode) error {
 	return nil
 }
 
-// errPortTaken is a node that could not listen.
-var errPortTaken = errors.New("its port was taken")
+// readyTimeout is how long the nodes of a mesh may take to find each other.
+const readyTimeout = 30 * time.Second
 
-// waitReady returns when the node answers that it is ready. A process that ends, or takes
-// too long, is an error with the end of its log.
-func (n *devNode) waitReady(ctx context.Context) error {
-	p := n.current()
+// waitReady returns when every node answers that it is ready. A process that ends, or takes
+// too long, is an error with the end of its log. None is ready before all have come up, so
+// all of them are watched at once.
+func (m *mesh) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	waiting := slices.Clone(m.nodes)
+	var last error // of the first that is waited for
 	for {
-		err := n.api.Ready(ctx)
-		if err == nil {
+		for _, n := range m.nodes {
+			if n.current().gone() {
+				return n.startError()
+			}
+		}
+		if len(waiting) == 0 { // and nobody has gone since
 			return nil
 		}
-		select {
-		case <-p.exited:
-			tail := logTail(n.log)
-			if strings.Contains(tail, "address already in use") {
-				return fmt.Errorf("%s: %w:\n%s", n.name, errPortTaken, tail)
+		first := waiting[0]
+		waiting = slices.DeleteFunc(waiting, func(n *devNode) bool {
+			// Briefly: on a port that was taken there may be somebody who never answers.
+			ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+			defer cancel()
+			err := n.api.Ready(ctx)
+			if n == first {
+				last = err
 			}
-			return fmt.Errorf("%s ended (%w); its log ends:\n%s", n.name, orWell(p.err), tail)
+			return err == nil
+		})
+		select {
+		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
-			return fmt.Errorf("%s is not ready in time (%w); its log ends:\n%s", n.name, err, logTail(n.log))
-		case <-time.After(10 * time.Millisecond):
+			return fmt.Errorf("%s is not ready after %s: %w; its log ends:\n%s", first.name, readyTimeout, last, logTail(first.log))
 		}
 	}
+}
+
+// startError says why a process has ended that should not have.
+func (n *devNode) startError() error {
+	tail := logTail(n.log)
+	if strings.Contains(tail, "address already in use") {
+		return fmt.Errorf("%s: %w:\n%s", n.name, errPortTaken, tail)
+	}
+	return fmt.Errorf("%s ended (%w); its log ends:\n%s", n.name, orWell(n.current().err), tail)
 }
 
 // orWell is the error of a process that should not have ended, also if it ended well.

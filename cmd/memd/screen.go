@@ -41,10 +41,8 @@ const (
 func (s *screen) render(width int) []string {
 	var lines []string
 	add := func(style, text string) { lines = append(lines, s.style(style, cut(text, width))) }
-	for _, g := range s.greeting {
-		// Not cut: a command that is to be copied has to be whole.
-		lines = append(lines, g)
-	}
+	// Not cut: a command that is to be copied has to be whole.
+	lines = append(lines, s.greeting...)
 	lines = append(lines, "")
 	rows := s.rows()
 	wide := make([]int, len(rows[0]))

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/memd/memd/client"
-	"github.com/memd/memd/memory"
 )
 
 // The headline: a node is stopped, memories are written through the others, it is
@@ -209,7 +208,7 @@ func (r *sigstopRound) awaitRows(ctx context.Context, n *devNode, rows []row, si
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			if errors.Is(last, memory.ErrNotFound) {
+			if errors.Is(last, client.ErrNotFound) {
 				last = nil
 			}
 			return errors.Join(fmt.Errorf("%s has %d of %d rows %s after SIGCONT", n.name, r.PresentAfter, len(rows), ago(time.Since(since))), last)

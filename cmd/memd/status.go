@@ -89,11 +89,11 @@ const watchEvery = time.Second
 // last one only. A node that does not answer is said, and asked again.
 func watch(ctx context.Context, out, stderr io.Writer, asJSON bool, show func(context.Context) error) error {
 	file, ok := out.(*os.File)
-	clear := ok && !asJSON && term.IsTerminal(int(file.Fd()))
+	onTerminal := ok && !asJSON && term.IsTerminal(int(file.Fd()))
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		if clear {
+		if onTerminal {
 			fmt.Fprint(out, "\x1b[H\x1b[2J")
 		} else if !first && !asJSON {
 			fmt.Fprintln(out)
