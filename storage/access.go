@@ -55,14 +55,16 @@ func (a *accessLog) get(key memory.Key) accessCount {
 	return a.reads[key]
 }
 
-// take hands over what is pending; giveBack returns it when it was not written.
+// take hands over what is pending; giveBack returns it when it was not written. The map is
+// the caller's own: reads go on while it is gone through.
 func (a *accessLog) take() map[memory.Key]accessCount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	taken := a.reads
-	if len(taken) > 0 {
-		a.reads = make(map[memory.Key]accessCount)
+	if len(a.reads) == 0 {
+		return nil
 	}
+	taken := a.reads
+	a.reads = make(map[memory.Key]accessCount)
 	return taken
 }
 
