@@ -105,7 +105,7 @@ func (r *sigstopReport) foot(w io.Writer) {
 		"what it has; \"missing before\" are the rows that their writers did not know it to have. Times are from SIGCONT\n"+
 		"until a GET at %s answered with the row; level is when all nodes showed the same digest.\n", r.Sleeper, r.Sleeper)
 	if byPull < rows {
-		fmt.Fprintf(w, "%g of %g rows did not come by a pull: the kernel had kept pushes for the stopped process.\n", rows-byPull, rows)
+		fmt.Fprintf(w, "%g of %g rows came by pushes that had waited for it, not by a pull.\n", rows-byPull, rows)
 	}
 	verdict := "FAILED"
 	if r.OK {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,32 @@ func TestWords(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestFindings(t *testing.T) {
+	for _, c := range []struct {
+		found []string
+		json  bool
+		want  string
+		code  int
+	}{
+		{nil, false, "d: 0 findings\n", 0},
+		{[]string{"row x"}, false, "row x\nd: 1 finding\n", exitFailed},
+		{nil, true, `{"data_dir":"d","findings":[]}` + "\n", 0},
+		{[]string{"a<b"}, true, `{"data_dir":"d","findings":["a<b"]}` + "\n", exitFailed},
+	} {
+		var b strings.Builder
+		code := 0
+		err := printFindings(&b, "d", c.found, c.json)
+		if exit, ok := errors.AsType[*exitError](err); ok {
+			code = exit.code
+		} else if err != nil {
+			t.Error(err)
+		}
+		if b.String() != c.want || code != c.code {
+			t.Errorf("%q, exit code %d", b.String(), code)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -26,22 +27,27 @@ func newVerify() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", dir, err)
 			}
-			out := cmd.OutOrStdout()
-			if asJSON {
-				err = printJSON(out, map[string]any{"data_dir": dir, "findings": append([]string{}, found...)})
-			} else {
-				for _, f := range found {
-					fmt.Fprintln(out, f)
-				}
-				_, err = fmt.Fprintf(out, "%s: %s\n", dir, count(len(found), "finding"))
-			}
-			if err == nil && len(found) > 0 {
-				err = &exitError{exitFailed}
-			}
-			return err
+			return printFindings(cmd.OutOrStdout(), dir, found, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "data-dir", defaultDataDir(), "the store")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// printFindings fails if there are any: a script looks at the exit code.
+func printFindings(out io.Writer, dir string, found []string, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = printJSON(out, map[string]any{"data_dir": dir, "findings": append([]string{}, found...)})
+	} else {
+		for _, f := range found {
+			fmt.Fprintln(out, f)
+		}
+		_, err = fmt.Fprintf(out, "%s: %s\n", dir, count(len(found), "finding"))
+	}
+	if err == nil && len(found) > 0 {
+		err = &exitError{exitFailed}
+	}
+	return err
 }
