@@ -14,24 +14,16 @@ import (
 	"time"
 )
 
-// door is a client beside a node: it reaches this node whatever the network does, as a
-// user at the machine would.
-type door struct {
-	n    *Node
-	http *http.Transport
-}
-
-func newDoor(n *Node) *door {
-	host := n.Host
-	return &door{n: n, http: &http.Transport{
+// newClient is a client beside a node: it reaches this node whatever the network does, as
+// a user at the machine would.
+func newClient(n *Node) *http.Transport {
+	return &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return host.DialContext(ctx, network, host.Addr(HTTPPort))
+			return n.Host.DialContext(ctx, network, n.Host.Addr(HTTPPort))
 		},
 		IdleConnTimeout: time.Second, // a client that is quiet leaves nothing open
-	}}
+	}
 }
-
-func (d *door) close() { d.http.CloseIdleConnections() }
 
 // Record is a memory as a reader sees it, as far as tests look at it.
 type Record struct {
@@ -77,6 +69,7 @@ type Answer struct {
 	} `json:"siblings"`
 	Memories []Record `json:"memories"`
 
+	Total     int      `json:"total"`
 	Local     bool     `json:"local"`
 	AckedBy   []string `json:"acked_by"`
 	QuorumMet bool     `json:"quorum_met"`
@@ -152,10 +145,11 @@ func (n *Node) List(ask ...Ask) Answer {
 	return n.Do("GET", memories+"?limit=1000", nil, ask...)
 }
 
-// Do sends one request to this node. It may be called by any goroutine.
+// Do sends one request to this node, which may be called by any goroutine, also while the
+// node does not run.
 func (n *Node) Do(method, path string, body any, ask ...Ask) Answer {
 	n.c.t.Helper()
-	t, d := n.c.t, n.door
+	t := n.c.t
 	a := Answer{t: t, call: n.Label + ": " + method + " " + path}
 	var content io.Reader
 	if body != nil {
@@ -181,7 +175,7 @@ func (n *Node) Do(method, path string, body any, ask ...Ask) Answer {
 	}
 	req.URL.RawQuery = q.Encode()
 	start := time.Now()
-	resp, err := d.http.RoundTrip(req)
+	resp, err := n.client.RoundTrip(req)
 	if err != nil {
 		a.Err, a.Took = err, time.Since(start)
 		return a

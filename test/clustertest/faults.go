@@ -48,6 +48,14 @@ func (c *Cluster) CutBoth(a, b *Node, kinds ...Traffic) {
 	}
 }
 
+// Wear makes every connection by which one node asks another break after so many bytes of
+// answers, in the middle of whatever it carries. Heal ends it.
+func (c *Cluster) Wear(what Traffic, from *Node, bytes int) {
+	c.faults.mu.Lock()
+	defer c.faults.mu.Unlock()
+	c.faults.worn[way{what: what, from: from.Label}] = bytes
+}
+
 // way is one kind of traffic in one direction.
 type way struct {
 	what     Traffic
@@ -60,11 +68,12 @@ type faults struct {
 	broken map[way]bool
 	links  map[*link]struct{}
 	bytes  map[Traffic]int
+	worn   map[way]int       // to is empty
 	hosts  map[string]string // host:port or ip to label of the node that runs there
 }
 
 func (f *faults) init() {
-	f.broken, f.links, f.bytes, f.hosts = map[way]bool{}, map[*link]struct{}{}, map[Traffic]int{}, map[string]string{}
+	f.worn, f.broken, f.links, f.bytes, f.hosts = map[way]int{}, map[way]bool{}, map[*link]struct{}{}, map[Traffic]int{}, map[string]string{}
 }
 
 func (f *faults) cut(what Traffic, from, to string) {
@@ -87,6 +96,7 @@ func (f *faults) mend() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.broken)
+	clear(f.worn)
 }
 
 func (f *faults) close() {
@@ -133,9 +143,10 @@ type link struct {
 	// Guarded by faults.mu.
 	way   way
 	known bool
+	read  int // bytes
 }
 
-var errCut = &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)}
+var errCut = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)}
 
 func (l *link) Write(b []byte) (int, error) {
 	l.faults.mu.Lock()
@@ -159,13 +170,32 @@ func (l *link) Write(b []byte) (int, error) {
 func (l *link) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	l.count(n)
+	if l.worn(n) {
+		_ = l.Close()
+		return 0, errCut
+	}
 	return n, err
+}
+
+func (l *link) worn(n int) bool {
+	l.faults.mu.Lock()
+	defer l.faults.mu.Unlock()
+	l.read += n
+	limit, ok := l.faults.worn[way{what: l.way.what, from: l.way.from}]
+	return ok && l.read > limit
 }
 
 func (l *link) count(n int) {
 	l.faults.mu.Lock()
 	defer l.faults.mu.Unlock()
 	l.faults.bytes[l.way.what] += n
+}
+
+// Links is how many connections between doors are open.
+func (c *Cluster) Links() int {
+	c.faults.mu.Lock()
+	defer c.faults.mu.Unlock()
+	return len(c.faults.links)
 }
 
 // Bytes is how much went over the connections between doors so far, both ways: pushes or

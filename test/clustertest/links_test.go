@@ -118,7 +118,8 @@ func TestDoorDead(t *testing.T) {
 func TestFlapping(t *testing.T) {
 	inBothModes(t, func(t *testing.T, mode memnet.Mode) {
 		c := clustertest.New(t, 3)
-		before := c.Node(1).Host.Traffic().Streams
+		time.Sleep(time.Minute)
+		before, links := c.Node(1).Host.Traffic().Streams, c.Links()
 		for i := range 150 {
 			c.Net.Isolate(mode, "n3")
 			c.Node(1).Store(fmt.Sprint("while it flaps ", i), "content").Want(201)
@@ -135,5 +136,10 @@ func TestFlapping(t *testing.T) {
 		}
 		c.Await("all are reachable", func() bool { return c.Node(1).Status().Quorum.Reachable == 3 })
 		c.Node(1).Store("after", "content", clustertest.W("3")).Want(201)
+		// Nothing is left over: one stream of pushes each way, and kept connections of pulls.
+		time.Sleep(20 * time.Minute)
+		if now := c.Links(); now > max(links, 12) {
+			t.Errorf("%d connections, %d before", now, links)
+		}
 	})
 }

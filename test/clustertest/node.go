@@ -3,8 +3,8 @@ package clustertest
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,7 +34,7 @@ type Node struct {
 	ended    chan error
 	killed   bool
 	registry *prometheus.Registry
-	door     *door
+	client   *http.Transport // reaches this node whatever the network does
 
 	asleep time.Time
 	slept  atomic.Int64 // time.Duration that the node's pause detector is ahead
@@ -56,7 +56,9 @@ func (n *Node) TryStart(host string, options ...Option) error {
 		n.c.t.Fatalf("%s runs already", n.Label)
 	}
 	n.wait()
-	n.Host = n.c.Net.Host(host)
+	if h := n.c.Net.Host(host); n.Host != h {
+		n.Host = h
+	}
 	n.c.Net.Revive(host)
 	listener, err := n.Host.Listen(HTTPPort)
 	if err != nil {
@@ -81,7 +83,6 @@ func (n *Node) TryStart(host string, options ...Option) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.node, n.stop, n.ended, n.killed = x, cancel, make(chan error, 1), false
-	n.door = newDoor(n)
 	go func() { n.ended <- x.Run(ctx) }()
 	return nil
 }
@@ -92,9 +93,21 @@ func (n *Node) Stop() {
 	if n.node == nil {
 		return
 	}
+	n.sound()
 	n.stop()
 	n.node = nil
 	n.wait()
+}
+
+// sound holds the node to what must never happen, whatever the network does.
+func (n *Node) sound() {
+	n.c.t.Helper()
+	for _, name := range []string{"memd_dot_collision_total", "memd_origin_fenced_total", "memd_quarantined_rows",
+		"memd_storage_corrupt_reads_total", "memd_hlc_future_rows_total", "memd_http_panics_total"} {
+		if got := n.Metric(name); got != 0 && !n.c.excused[name] {
+			n.c.t.Errorf("%s: %s is %v", n.Label, name, got)
+		}
+	}
 }
 
 // Kill cuts the node off as the death of its process would: its connections are reset
@@ -102,6 +115,7 @@ func (n *Node) Stop() {
 // time; what is left of the node ends in the background.
 func (n *Node) Kill() {
 	n.c.t.Helper()
+	n.sound()
 	n.killed = true
 	n.c.Net.Kill(n.Host.Name())
 	n.stop()
@@ -133,7 +147,7 @@ func (n *Node) wait() {
 	}
 	err := <-n.ended
 	n.ended = nil
-	n.door.close()
+	n.client.CloseIdleConnections()
 	if err != nil && !n.killed {
 		n.c.t.Errorf("%s ended with: %v", n.Label, err)
 	}
@@ -163,7 +177,7 @@ func (n *Node) Wipe() {
 func (n *Node) Clone(label string) *Node {
 	n.c.t.Helper()
 	n.needStopped()
-	twin := &Node{c: n.c, Label: label, Name: n.Name, Dir: filepath.Join(n.c.dir, label), options: n.options}
+	twin := n.c.node(label, n.Name, n.options)
 	if err := os.CopyFS(twin.Dir, os.DirFS(n.Dir)); err != nil {
 		n.c.t.Fatal(err)
 	}

@@ -2,12 +2,13 @@ package clustertest_test
 
 import (
 	"fmt"
-	"strings"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/memd/memd/node"
 	"github.com/memd/memd/test/clustertest"
+	"github.com/memd/memd/test/clustertest/memnet"
 )
 
 func triggersOnly(cfg *node.Config) { cfg.CatchupInterval = 0 }
@@ -86,6 +87,49 @@ func TestTimerRepairs(t *testing.T) {
 	})
 }
 
+// What was missed takes many pages, from two peers at once, and nothing comes twice.
+func TestLongCatchUp(t *testing.T) {
+	clustertest.Run(t, func(t *testing.T) {
+		c := clustertest.New(t, 3)
+		n3 := c.Node(3)
+		n3.Kill()
+		const rows = 6000
+		bulk(t, c, rows)
+		n3.Start("n3")
+		c.WaitReady()
+		c.WaitEqual()
+		pages, fresh := n3.Metric("memd_pull_pages_total"), n3.Metric("memd_pull_rows_total", "kind=new")
+		t.Logf("%v rows in %v pages", fresh, pages)
+		if again := n3.Metric("memd_pull_rows_total", "kind=redundant"); fresh != rows || again != 0 || pages < 3 {
+			t.Errorf("%v new rows, %v redundant, %v pages", fresh, again, pages)
+		}
+	})
+}
+
+// The same over connections that break in the middle of every page, while others write.
+func TestBrokenCatchUp(t *testing.T) {
+	clustertest.Run(t, func(t *testing.T) {
+		c := clustertest.New(t, 3)
+		n3 := c.Node(3)
+		c.Net.Isolate(memnet.Reset, "n3")
+		for i := range 6 {
+			bulkAt(t, c.Node(i%2+1), fmt.Sprint("part ", i), 500)
+		}
+		c.Wear(clustertest.Pulls, n3, 100<<10)
+		c.CutAll(clustertest.Pushes)
+		before := n3.Metric("memd_pull_rows_total", "kind=new")
+		c.Net.Heal()
+		took := c.Within(10*time.Minute, "n3 has caught up", func() bool {
+			return n3.Do("GET", "/api/v1/stats", nil).Want(200).Total == 3000
+		})
+		broken, fresh := n3.Metric("memd_pull_total", "result=truncated"), n3.Metric("memd_pull_rows_total", "kind=new")-before
+		t.Logf("%v rows in %v, by %v pulls that broke", fresh, took, broken)
+		if again := n3.Metric("memd_pull_rows_total", "kind=redundant"); broken < 10 || fresh != 3000 || again != 0 {
+			t.Errorf("%v pulls broke, %v rows, %v redundant", broken, fresh, again)
+		}
+	})
+}
+
 // quiet is what a time without writes costs all nodes together.
 type quiet struct {
 	pulls, unchanged, rows float64
@@ -151,18 +195,31 @@ func TestIdle(t *testing.T) {
 // bulk stores many memories, some hundreds per request, at all nodes.
 func bulk(t *testing.T, c *clustertest.Cluster, rows int) {
 	t.Helper()
-	const most = 500
 	nodes := c.Running()
-	for done := 0; done < rows; {
-		var drafts []map[string]any
-		for range min(most, rows-done) {
-			done++
-			drafts = append(drafts, map[string]any{"title": fmt.Sprintf("bulk %d of %d", done, rows), "content": strings.Repeat("y", 300), "tier": "long"})
-		}
-		n := nodes[done/most%len(nodes)]
-		if a := n.Do("POST", "/api/v1/memories/bulk", drafts).Want(200); a.Created != len(drafts) {
-			t.Fatalf("%d of %d: %.300v", a.Created, len(drafts), a)
-		}
+	for i := 0; rows > 0; i++ {
+		part := min(500, rows)
+		bulkAt(t, nodes[i%len(nodes)], fmt.Sprintf("bulk with %d to go", rows), part)
+		rows -= part
+	}
+}
+
+// noise is a text that does not get shorter by compression.
+func noise(size int) string {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(' ' + rand.N(95))
+	}
+	return string(b)
+}
+
+func bulkAt(t *testing.T, n *clustertest.Node, title string, rows int) {
+	t.Helper()
+	var drafts []map[string]any
+	for i := range rows {
+		drafts = append(drafts, map[string]any{"title": fmt.Sprint(title, " ", i), "content": noise(700), "tier": "long"})
+	}
+	if a := n.Do("POST", "/api/v1/memories/bulk", drafts).Want(200); a.Created != rows {
+		t.Fatalf("%d of %d: %.300v", a.Created, rows, a)
 	}
 }
 
