@@ -229,6 +229,7 @@ func (a *attempt) put(tx *storage.Tx, key memory.Key, title string, over bool) e
 	self.add(a.made.n)
 	row := told{key: n, known: known.union(self)}
 	p.draft = p.draft.tell(row)
+	p.fore[a.at].rows = []told{row}
 	p.rows[dot] = row
 	p.checkMade(tx, a.made, over)
 	return nil

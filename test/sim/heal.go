@@ -25,6 +25,9 @@ func (w *World) heal() {
 	w.say("healed")
 }
 
+// hush begins the quiet of a node: no row that it has may come to it from now on.
+func (p *process) hush() { p.before, p.came = p.store.Clock().Clone(), map[string]bool{} }
+
 // topology of the healed network: who can pull from whom, and its diameter.
 func (w *World) topology(live []*slot) (peers [][]*slot, diameter int) {
 	n := len(live)
@@ -65,7 +68,7 @@ func (w *World) converge() {
 	}
 	peers, diameter := w.topology(live)
 	for _, s := range live {
-		s.proc.brought = s.proc.store.Clock().Clone()
+		s.proc.hush()
 	}
 	for round := range diameter {
 		for i, s := range live {

@@ -114,7 +114,8 @@ type process struct {
 	members  []string        // registered, as of registry
 	registry set
 
-	brought clock.Clock // what was here when the quiet began, and came since
+	before clock.Clock     // what was here when the quiet began
+	came   map[string]bool // states of records that were pulled since
 
 	attempts []*attempt
 	synced   bool // one pull was complete since the start
@@ -140,8 +141,8 @@ type head struct {
 // item is one entry of the store's queue.
 type item struct {
 	op     *attempt // nil: rows from elsewhere
-	rows   []told
-	failed bool
+	rows   []told   // of an op: what it made, once it ran
+	failed bool     // not all of the rows were taken
 }
 
 var errCrash = errors.New("crash")
@@ -216,9 +217,6 @@ func (p *process) staged(st storage.Staged) {
 func (p *process) tell(n int) {
 	for _, it := range slices.Concat(p.fore, p.back)[p.ran:n] {
 		p.ran++
-		if it.op != nil || it.failed {
-			continue // its own effect was told when it ran
-		}
 		for _, t := range it.rows {
 			if !t.defect {
 				p.draft = p.draft.tell(t)
@@ -265,8 +263,7 @@ func (p *process) step() bool {
 	return !w.failed()
 }
 
-// retell makes draft anew without the items that turned out to have failed. Only scripts
-// have such, and no local write beside them.
+// retell makes draft anew without what turned out to have been refused.
 func (p *process) retell() {
 	p.draft, p.ran = slices.Clone(p.base), 0
 }
@@ -286,6 +283,9 @@ func (p *process) apply(b storage.Batch, rows []told, done func(storage.Applied,
 			return
 		}
 		it.failed = err != nil || a.Failed+a.Refused > 0
+		if it.failed {
+			it.rows = p.taken(rows, err)
+		}
 		queued = false
 		for _, t := range rows {
 			if t.defect {
@@ -298,6 +298,20 @@ func (p *process) apply(b storage.Batch, rows []told, done func(storage.Applied,
 		p.fore = slices.DeleteFunc(p.fore, func(x *item) bool { return x == it })
 		p.back = slices.DeleteFunc(p.back, func(x *item) bool { return x == it })
 	}
+}
+
+// taken are the rows that were applied although others of their batch were refused.
+func (p *process) taken(rows []told, err error) (out []told) {
+	for _, t := range rows {
+		var dots clock.Clock
+		for _, s := range p.w.siblings(t.known) {
+			dots.Add(s.dot)
+		}
+		if err == nil && p.store.Clock().Covers(dots) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // taint marks a record as one whose newest state some nodes cannot read: what they show of

@@ -157,8 +157,9 @@ func (p *process) checkMade(tx *storage.Tx, made *write, over bool) {
 		return
 	}
 	made.stamp, made.sum = v.Stamp, v.Sum(rec.Key)
-	for n := range made.past.each {
-		if old := w.writes[n]; old.stamp >= made.stamp && !w.poison.has(n) {
+	// A token may also name what others superseded since. Nobody can be shown that beside it.
+	for _, old := range w.siblings(p.draft.at(made.key).minus(only(made.n))) {
+		if made.past.has(old.n) && old.stamp >= made.stamp {
 			w.fail("stamp", "%s supersedes %s, whose stamp is not below", made, old)
 		}
 	}
@@ -201,27 +202,27 @@ func (w *World) checkPage(p *process, r wire.SinceRequest, page *storage.Page) {
 }
 
 // checkRedundant: in a quiet heal no row comes that is there already (invariant 21). With
-// parallel pulls the state of one record may come from one peer while another one, which has
-// an older state of it, is sending that: only the same versions twice are then too much.
+// parallel pulls a state may come from one peer while another one, which has a newer state of
+// that record, is sending that, and nobody can know: there only the same state twice is too
+// much, or one that was here before.
 func (w *World) checkRedundant(l *pull, page *wire.Page, a storage.Applied) {
 	if !w.quiet {
 		return
 	}
+	p := l.p
 	if !w.together && a.Redundant > 0 {
-		w.fail("redundant", "%d of %d rows from %s were at %s already", a.Redundant, len(page.Rows), l.from, l.p.slot)
+		w.fail("redundant", "%d of %d rows from %s were at %s already", a.Redundant, len(page.Rows), l.from, p.slot)
 	}
 	for _, raw := range page.Rows {
 		env, err := memory.DecodeEnvelope(raw)
 		if err != nil {
 			continue
 		}
-		news := false
-		for _, d := range env.Dots {
-			news = l.p.brought.Add(d) || news
+		state := fmt.Sprint(env.Key, env.Dots)
+		if p.came[state] || p.before.Covers(clock.Of(env.Dots...)) {
+			w.fail("redundant", "%s %v comes to %s from %s and was there already", env.Key, env.Dots, p.slot, l.from)
 		}
-		if !news {
-			w.fail("redundant", "%s comes to %s from %s and was there already", env.Key, l.p.slot, l.from)
-		}
+		p.came[state] = true
 	}
 }
 

@@ -281,7 +281,7 @@ var scenarios = []scenario{
 		first.abort()
 		second.abort()
 		w.quiet = true
-		w.proc(2).brought = w.proc(2).store.Clock().Clone()
+		w.proc(2).hush()
 		w.pullTogether(w.slots[2], []*slot{w.slots[0], w.slots[1]})
 		w.quiet = false
 	}},
