@@ -142,6 +142,11 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 		w.s.metrics.collisions.Add(float64(len(dots)))
 		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", dots)
 	}
+	if m.Changed && len(m.Record.Versions) == 0 && !w.quarantined.Empty() {
+		// Kept bytes have superseded all of it. A row without siblings would speak for dots
+		// that only those bytes prove.
+		m.Changed = false
+	}
 	if m.Changed {
 		c.now, c.dropped = m.Record, m.Dropped
 		if sameSiblings(&m.Record, &r.rec) && in.cluster == w.cluster {

@@ -501,6 +501,29 @@ func TestQuarantineOfOneSibling(t *testing.T) {
 	}
 }
 
+// A row that bytes kept here have superseded leaves nothing behind: a record without
+// siblings would be passed on in the place of those bytes.
+func TestQuarantineBeforeItsPast(t *testing.T) {
+	var ra []storage.StagedRow
+	a, b, c := storagetest.Open(t, recorded(&ra)), storagetest.Open(t), storagetest.Open(t)
+	k := key("k")
+	for _, text := range []string{"first", "second", "third"} {
+		put(t, a, k, doc("ns", "t", text))
+	}
+	push(t, b, storage.StagedRow{Raw: broken(t, ra[2].Raw, "third")})
+	push(t, b, ra[1]) // second, over first
+	if _, _, found := get(t, b, k); found {
+		t.Error("a superseded row is stored")
+	}
+	storagetest.Verify(t, b)
+	if n := storagetest.Pull(t, c, b, 1); n != 1 || !c.Quarantined().Equal(b.Quarantined()) {
+		t.Errorf("relayed %d rows, quarantined %s", n, c.Quarantined())
+	}
+	storagetest.Verify(t, c)
+	push(t, b, ra[2])
+	same(t, a, b)
+}
+
 // A dot under two records is a collision, whether the first came long ago or just before.
 func TestDotUnderAnotherRecord(t *testing.T) {
 	for name, together := range map[string]bool{"one batch": true, "two": false} {
