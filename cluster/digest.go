@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// Digest is a hint: the process Boot has issued dots up to Counter and its
-// clock hashes to ClockHash. A peer whose own state differs asks over the data
-// channel. Digests may be lost, and nothing may depend on them.
+// Digest is a hint: the process Boot has issued dots up to Counter under Origin
+// (0: none yet), and its clock hashes to ClockHash. A peer whose own state
+// differs asks over the data channel. Digests may be lost, and nothing may
+// depend on them.
 type Digest struct {
 	Boot      uint64
+	Origin    uint64
 	Counter   uint64
 	ClockHash uint64
 }
@@ -27,16 +29,17 @@ type numbered struct {
 // Messages that ride on gossip; the first byte is the kind. Longer ones than
 // this build knows are read as far as it knows them, unknown kinds are ignored.
 const (
-	msgDigest   = 1 // seq 4, boot 8, counter 8, clock hash 8
+	msgDigest   = 1 // seq 4, boot 8, origin 8, counter 8, clock hash 8
 	msgGoodbye  = 2 // boot 8: this process leaves
 	msgConflict = 3 // name and address with a length byte each, then meta: another process uses your name
 
-	digestLen = 28
+	digestLen = 36
 )
 
 func (d numbered) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, d.Seq)
 	b = binary.BigEndian.AppendUint64(b, d.Boot)
+	b = binary.BigEndian.AppendUint64(b, d.Origin)
 	b = binary.BigEndian.AppendUint64(b, d.Counter)
 	return binary.BigEndian.AppendUint64(b, d.ClockHash)
 }
@@ -47,8 +50,9 @@ func decodeDigest(b []byte) (numbered, bool) {
 	}
 	return numbered{Seq: binary.BigEndian.Uint32(b), Digest: Digest{
 		Boot:      binary.BigEndian.Uint64(b[4:]),
-		Counter:   binary.BigEndian.Uint64(b[12:]),
-		ClockHash: binary.BigEndian.Uint64(b[20:]),
+		Origin:    binary.BigEndian.Uint64(b[12:]),
+		Counter:   binary.BigEndian.Uint64(b[20:]),
+		ClockHash: binary.BigEndian.Uint64(b[28:]),
 	}}, true
 }
 

@@ -109,8 +109,8 @@ func FuzzMeta(f *testing.F) {
 
 func FuzzMessages(f *testing.F) {
 	meta, _ := sampleMeta().encode()
-	f.Add(numbered{Digest: Digest{1, 2, 3}, Seq: 4}.append(nil))
-	f.Add(encodeState([]numbered{{Digest: Digest{1, 2, 3}, Seq: 4}, {Digest: Digest{5, 6, 7}, Seq: 8}}))
+	f.Add(numbered{Digest: Digest{1, 2, 3, 4}, Seq: 4}.append(nil))
+	f.Add(encodeState([]numbered{{Digest: Digest{1, 2, 3, 4}, Seq: 4}, {Digest: Digest{5, 6, 7, 8}, Seq: 8}}))
 	f.Add(append(conflictReport{name: "a", addr: "10.0.0.1:7946"}.appendTo(nil), meta...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if d, ok := decodeDigest(b); ok && !bytes.HasPrefix(b, d.append(nil)) {

@@ -201,7 +201,7 @@ func (n *Node) gossipChanged() <-chan struct{} {
 
 // digestNews is a peer's word on how far it is.
 func (n *Node) digestNews(name string, d cluster.Digest) {
-	n.pull.Digest(name, catchup.DigestHint{Origin: n.peerClocks.origin(name), Counter: d.Counter, ClockHash: d.ClockHash})
+	n.pull.Digest(name, catchup.DigestHint{Origin: clock.Origin(d.Origin), Counter: d.Counter, ClockHash: d.ClockHash})
 }
 
 // nameConflict: another process uses this node's name. Both take a new origin; the newer

@@ -8,13 +8,11 @@ import (
 	"github.com/memd/memd/clock"
 )
 
-// clocks remembers the durable clock that each peer last reported, and the origin under
-// which it writes.
+// clocks remembers the durable clock that each peer last reported.
 type clocks struct {
-	mu      sync.Mutex
-	m       map[string]clock.Clock
-	origins map[string]clock.Origin
-	boots   map[string]uint64
+	mu    sync.Mutex
+	m     map[string]clock.Clock
+	boots map[string]uint64
 }
 
 // boot notes which process a peer is now. What an earlier one reported is forgotten: its
@@ -28,26 +26,8 @@ func (c *clocks) boot(name string, boot uint64) {
 	}
 	if before, ok := c.boots[name]; ok && before != boot {
 		delete(c.m, name)
-		delete(c.origins, name)
 	}
 	c.boots[name] = boot
-}
-
-func (c *clocks) setOrigin(name string, o clock.Origin) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.origins == nil {
-		c.origins = map[string]clock.Origin{}
-	}
-	c.origins[name] = o
-}
-
-// origin under which the peer last wrote, 0 if it is not known. It may be an old one: a
-// hint that names it asks for nothing new.
-func (c *clocks) origin(name string) clock.Origin {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.origins[name]
 }
 
 // set takes what a peer reported; an answer without a clock says nothing.

@@ -112,7 +112,8 @@ func (n *Node) watch(ctx context.Context) error {
 		if err := n.loadMembers(); err != nil {
 			return err
 		}
-		n.gossip.Announce(cluster.Digest{Counter: n.store.Clock().Max(n.store.Origin()), ClockHash: n.store.ClockHash()})
+		own := n.store.Origin()
+		n.gossip.Announce(cluster.Digest{Origin: uint64(own), Counter: n.store.Clock().Max(own), ClockHash: n.store.ClockHash()})
 		select {
 		case <-changed:
 		case <-ctx.Done():

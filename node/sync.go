@@ -63,9 +63,6 @@ func (n *Node) ack(entry clock.Clock, result wire.AckResult) wire.Ack {
 // once the disk has it (replication.md B6).
 func (n *Node) Push(_ context.Context, from wire.Hello, b *wire.PushBatch, done func(wire.Ack)) {
 	origin := b.Origin
-	if origin != 0 {
-		n.peerClocks.setOrigin(from.Name, origin) // what its digests count
-	}
 	answer := func(a storage.Applied, err error) {
 		entry := n.store.Clock().Only(origin)
 		result := wire.AckOK
@@ -120,9 +117,6 @@ func (s sink) ApplyPage(ctx context.Context, from string, p *wire.Page) (catchup
 func (s sink) ObserveHead(h wire.Head, sent, received time.Time) {
 	s.n.store.ObserveClock(h.Clock)
 	s.n.peerClocks.set(h.Name, h.Clock)
-	if h.Origin != 0 {
-		s.n.peerClocks.setOrigin(h.Name, h.Origin)
-	}
 	s.n.skew.observe(h.Name, h.HLC, sent, received)
 	s.n.push.Heard(h.Name)
 }
