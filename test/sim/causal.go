@@ -39,13 +39,6 @@ func (s set) minus(o set) set {
 
 func (s set) empty() bool { return s == set{} }
 
-func (s set) count() (n int) {
-	for _, word := range s {
-		n += bits.OnesCount64(word)
-	}
-	return n
-}
-
 // each yields the members in ascending order.
 func (s set) each(yield func(n int) bool) {
 	for i, word := range s {

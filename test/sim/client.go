@@ -212,13 +212,12 @@ func (a *attempt) put(tx *storage.Tx, key memory.Key, title string, over bool) e
 		dot, err = tx.Put(key, m.Encode(), opt)
 	}
 	if err != nil {
-		var behind *memory.BehindError
-		if !errors.As(err, &behind) {
+		if _, behind := errors.AsType[*memory.BehindError](err); !behind {
 			w.fail("error", "%s at %s: %v", req.verb, p.slot, err)
 		}
 		return errRefused
 	}
-	a.made = w.record1(write{
+	a.made = w.enter(write{
 		key: n, dot: dot, past: past, deleted: req.verb == remove, title: title, content: opt.Content,
 		idem: opt.Idem, idemKey: req.idemKey, maker: p,
 	})
@@ -263,8 +262,8 @@ func (w *World) seenBy(known set, token clock.Clock) (past set) {
 	return past
 }
 
-// record1 enters a version into the model. A dot that it knows already is the end.
-func (w *World) record1(made write) *write {
+// enter puts a version into the model. A dot that it knows already is the end.
+func (w *World) enter(made write) *write {
 	if len(w.writes) == maxWrites {
 		w.fail("rig", "more than %d writes", maxWrites)
 		return nil

@@ -41,7 +41,7 @@ func holeBound(t *testing.T, r *Rig, m mutant.Set) (lag uint64, pulls int64, rea
 	rec := memory.Record{Key: memory.NewKey(memory.KindMemory, memory.DerivedID(cluster, namespace, "red", 0))}
 	d := document("red", "behind a hole", w, w.slots[0])
 	rec.Versions = []memory.Version{{Dot: clock.Dot{Origin: 7, Counter: 2}, Stamp: 1, Value: d.Encode(), Content: d.ContentHash()}}
-	made := w.record1(write{key: w.number(rec.Key), dot: rec.Versions[0].Dot, stamp: 1, sum: rec.Versions[0].Sum(rec.Key), title: "red", content: d.ContentHash()})
+	made := w.enter(write{key: w.number(rec.Key), dot: rec.Versions[0].Dot, stamp: 1, sum: rec.Versions[0].Sum(rec.Key), title: "red", content: d.ContentHash()})
 	for i := range w.slots {
 		w.foreign(i, rec, told{key: made.key, known: only(made.n)})
 	}

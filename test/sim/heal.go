@@ -127,10 +127,8 @@ func (w *World) turn(l *pull) bool {
 	m := l.ask()
 	if m != nil {
 		w.deliver(m)
-		for i := len(w.flight) - 1; i >= 0; i-- {
-			if a := w.flight[i]; a.pull == l && a.kind == sincePage {
-				w.deliver(w.take(i))
-			}
+		if i := slices.IndexFunc(w.flight, func(a *message) bool { return a.pull == l && a.kind == sincePage }); i >= 0 {
+			w.deliver(w.take(i))
 		}
 	}
 	// A page in hand may wait while the next one is fetched.

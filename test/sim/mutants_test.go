@@ -84,12 +84,16 @@ var unswitched = []struct{ cases, why string }{
 	{"46", "later: fingerprints"},
 }
 
+// atTheEnd are the oracles that compare nodes with one another and with what clients were
+// told, after healing.
+var atTheEnd = []string{"converge", "loop", "dump", "digest", "lost", "local"}
+
 // budget of schedules within which a script must show its mutant.
 const budget = 5
 
 // TestMutants breaks one rule after the other and expects an oracle to turn red. The
 // scripts are green without it (TestScenarios). MEMD_SIM_MUTANTS=n also looks how many
-// schedules chance alone needs, up to n.
+// schedules chance alone needs, up to n, and how many it takes if nobody looks before the end.
 func TestMutants(t *testing.T) {
 	r := newRig(t)
 	long, _ := strconv.ParseUint(os.Getenv("MEMD_SIM_MUTANTS"), 10, 64)
@@ -123,6 +127,17 @@ func TestMutants(t *testing.T) {
 			n, by := find(Config{Mutants: b.mutant, Scenario: "random"}, long)
 			if chance = fmt.Sprintf("; by chance not in %d", long); by != nil {
 				chance = fmt.Sprintf("; by chance %s in %d", by.Oracle, n)
+			}
+		}
+		if long > 0 {
+			n, by := find(Config{Mutants: b.mutant, Scenario: b.scenario, Only: atTheEnd}, long)
+			if by == nil {
+				n, by = find(Config{Mutants: b.mutant, Scenario: "random", Only: atTheEnd}, long)
+			}
+			if by != nil {
+				chance += fmt.Sprintf("; at the end %s in %d", by.Oracle, n)
+			} else {
+				chance += "; at the end not"
 			}
 		}
 		row(b.mutant.String(), b.cases, fmt.Sprintf("%s in %d of %q%s", failure.Oracle, seeds, b.scenario, chance), first(failure.Detail))

@@ -32,10 +32,9 @@ type message struct {
 	link *link // of pushes and acks
 	life int   // the process that an answer is for
 	// Of pulls:
-	pull      *pull
-	req       int    // the request that a page answers
-	clockHash uint64 // of an answer without a body
-	refusal   error
+	pull    *pull
+	req     int // the request that a page answers
+	refusal error
 }
 
 func (w *World) send(m *message) { w.flight = append(w.flight, m) }

@@ -24,7 +24,7 @@ func (w *World) doNewer() {
 	}
 	title := one(w, w.opt.titles)
 	defect := w.chance(0.3)
-	if defect {
+	if defect && w.chance(0.5) {
 		title = strange
 	}
 	if m := w.fromNewer(one(w, nodes), one(w, nodes), title, defect); m != nil {
@@ -32,7 +32,7 @@ func (w *World) doNewer() {
 	}
 }
 
-// strange is the title of memories that only newer nodes write.
+// strange is the title of a memory that only newer nodes write.
 const strange = "strange"
 
 // fromNewer is a push to a node, of a record that had, before, the state that base has.
@@ -70,7 +70,7 @@ func (w *World) fromNewer(base, to *slot, title string, defect bool) *message {
 		w.fail("error", "newer: %v", err)
 		return nil
 	}
-	made := w.record1(write{key: n, dot: v.Dot, past: known, stamp: v.Stamp, title: title, content: v.Content})
+	made := w.enter(write{key: n, dot: v.Dot, past: known, stamp: v.Stamp, title: title, content: v.Content})
 	if made == nil {
 		return nil
 	}

@@ -418,7 +418,7 @@ var scenarios = []scenario{
 		rec := memory.Record{Key: key, Versions: []memory.Version{{
 			Dot: next, Stamp: red.stamp + 1, Value: m.Encode(), Content: m.ContentHash(),
 		}}}
-		made := w.record1(write{
+		made := w.enter(write{
 			key: w.number(key), dot: next, stamp: red.stamp + 1, sum: rec.Versions[0].Sum(key), title: "green",
 			content: m.ContentHash(), maker: w.proc(0),
 		})

@@ -99,8 +99,6 @@ func (w *World) exchange(l *pull) {
 	}
 }
 
-func (w *World) dropAll() { w.flight = nil }
-
 // crashAt lets a node crash at a point of the transaction of a request.
 func (w *World) crashAt(i int, point string, req *request, during func()) {
 	w.during = during
@@ -159,7 +157,7 @@ func (w *World) ragged(origin clock.Origin, title string, from, intervals uint64
 		Dot: clock.Dot{Origin: origin, Counter: from + 2*intervals}, Stamp: clock.NewStamp(w.now.UnixMilli(), 0),
 		Value: m.Encode(), Content: m.ContentHash(),
 	}
-	made := w.record1(write{key: w.number(key), dot: v.Dot, stamp: v.Stamp, sum: v.Sum(key), title: title, content: v.Content})
+	made := w.enter(write{key: w.number(key), dot: v.Dot, stamp: v.Stamp, sum: v.Sum(key), title: title, content: v.Content})
 	if made == nil {
 		return rec, told{}
 	}

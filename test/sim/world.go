@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/memd/memd/clock"
@@ -18,6 +19,8 @@ type Config struct {
 	// Scenario opens the schedule with a script instead of what the seed would choose;
 	// "random" is none.
 	Scenario string
+	// Only these oracles count, if any are named: to see what one of them would notice alone.
+	Only []string
 	// Logf takes the transcript; nil = none.
 	Logf func(format string, args ...any)
 }
@@ -150,7 +153,7 @@ func (s *Stats) blame(f *Failure) {
 
 // fail keeps the first finding; whoever drives the world stops there.
 func (w *World) fail(oracle, format string, args ...any) {
-	if w.failure != nil {
+	if w.failure != nil || len(w.cfg.Only) > 0 && !slices.Contains(w.cfg.Only, oracle) {
 		return
 	}
 	w.failure = &Failure{Oracle: oracle, Detail: fmt.Sprintf(format, args...), Step: w.stats.Steps}
