@@ -12,7 +12,9 @@ import (
 
 // broken are the switches of internal/mutant that the simulation must notice: each with the
 // edge cases of the design (replication.md C) that it stands for, and the script that leads
-// to where its rule matters.
+// to where its rule matters. QuorumFromGossip, RollbackOnMiss and WriteBeforePull break rules
+// of package node: here the clients' own coordinator breaks them (client.go), and for the
+// first one TestQuorumFromGossipInANode has whole nodes, too.
 var broken = []struct {
 	mutant   mutant.Set
 	cases    string
