@@ -159,7 +159,7 @@ func (p *process) checkMade(tx *storage.Tx, made *write, over bool) {
 	made.stamp, made.sum = v.Stamp, v.Sum(rec.Key)
 	// A token may also name what others superseded since. Nobody can be shown that beside it.
 	for _, old := range w.siblings(p.draft.at(made.key).minus(only(made.n))) {
-		if made.past.has(old.n) && old.stamp >= made.stamp {
+		if made.past.has(old.n) && old.stamp >= made.stamp && !w.tainted[made.key] {
 			w.fail("stamp", "%s supersedes %s, whose stamp is not below", made, old)
 		}
 	}
