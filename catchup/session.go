@@ -102,12 +102,15 @@ func (s *Session) Next(now time.Time) (wire.SinceRequest, bool) {
 	if s.err != nil || s.last || s.out != nil || s.waiting != nil {
 		return wire.SinceRequest{}, false
 	}
+	others := s.renew(now, s.cfg.Clock())
+	// Read after the leases: a lease ends when its rows are in the clock, so what is in
+	// neither is really missing. The other way round a pull that ends in between would
+	// have its rows fetched once more.
 	mine := s.cfg.Clock()
 	if s.first {
 		s.first, s.empty = false, mine.Empty()
 	}
-	r := &request{cursor: mine}
-	r.others = s.renew(now, mine)
+	r := &request{cursor: mine, others: others.Minus(mine)}
 	if r.others.Intervals() > maxReservedIntervals {
 		r.others = clock.Clock{}
 	}

@@ -69,6 +69,39 @@ func TestSessionPullsAllPages(t *testing.T) {
 	}
 }
 
+// Another pull ends, with its rows applied and its lease given back, just when this one
+// has read the clock for its request.
+func TestSessionAsksForNothingThatJustCame(t *testing.T) {
+	a, b, me := newStore("a", 1), newStore("b", 2), newStore("me", 3)
+	for i := range 5 {
+		fill([]*store{a, b}, i, i+1)
+	}
+	leases := NewLeases(0)
+	other := newSession(me, leases, 0)
+	end := func() {}
+	s := NewSession(SessionConfig{Leases: leases, LimitBytes: 1 << 20, Clock: func() clock.Clock {
+		c := me.Clock()
+		end()
+		return c
+	}})
+	defer s.Close()
+	req, _ := other.Next(t0)
+	page, err := a.since(req)
+	other.Got(t0, page, err)
+	end = func() {
+		end = func() {}
+		page, _ := other.Page()
+		applied, err := me.ApplyPage(t.Context(), "a", page)
+		other.Applied(t0, applied, err)
+		other.Close()
+	}
+	req, _ = s.Next(t0)
+	asked := b.Clock().Minus(req.Cursor).Minus(req.Reserved)
+	if !asked.Empty() {
+		t.Errorf("asks once more for %v", asked)
+	}
+}
+
 // The next page is asked for while one is applied; a third one is not.
 func TestSessionPrefetchesOnePage(t *testing.T) {
 	a, b := newStore("a", 1), newStore("b", 2)
