@@ -34,15 +34,13 @@ func (m *mesh) burst(perNode int, nodes ...*node) *burst {
 	for _, n := range nodes {
 		for i := range perNode {
 			c := m.client(m.name("c-" + n.name))
-			b.wg.Add(1)
-			go func() {
-				defer b.wg.Done()
+			b.wg.Go(func() {
 				if i%4 == 3 {
 					b.life(c, n)
 				} else {
 					b.fill(c, n)
 				}
-			}()
+			})
 		}
 	}
 	return b

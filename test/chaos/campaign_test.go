@@ -281,4 +281,3 @@ func (n *node) isStopped() bool {
 	s, err := threadState(fmt.Sprintf("/proc/%d/stat", n.proc().pid))
 	return err != nil || s == "T"
 }
-

@@ -138,7 +138,7 @@ func attacks(m *mesh, s sight) []attack {
 		push("another protocol", batch, hello(own, "n9", wire.HeaderProto, "9"), 409),
 		push("as JSON that is none", []byte(`{"sender_agent_id":`), hello(own, "n9", "Content-Type", "application/json"), 400),
 		push("as JSON without a sender", []byte(`{"memories":[]}`), hello(own, "n9", "Content-Type", "application/json"), 400),
-		push("as JSON, a thousand and one rows", []byte(`{"sender_agent_id":"x","memories":[` + strings.Repeat("{},", 1000) + `{}]}`), hello(own, "n9", "Content-Type", "application/json"), 400),
+		push("as JSON, a thousand and one rows", []byte(`{"sender_agent_id":"x","memories":[`+strings.Repeat("{},", 1000)+`{}]}`), hello(own, "n9", "Content-Type", "application/json"), 400),
 		pull("another cluster", since(foreign, nil), 409),
 		pull("a cursor that is none", since(own, func(v url.Values) { v.Set("cursor", "!!!") }), 400),
 		pull("a cursor cut short", since(own, func(v url.Values) { v.Set("cursor", v.Get("cursor")[:5]) }), 400),

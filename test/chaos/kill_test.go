@@ -65,8 +65,45 @@ func (m *mesh) killWriter(w *node) (unknown, there int, err error) {
 	if len(open) == 0 {
 		return 0, 0, voidf("every write was answered: %s was not killed in the middle", w.name)
 	}
-	there, err = m.retryAll(w, b, open)
-	return len(open), there, err
+	if there, err = m.retryAll(w, b, open); err != nil {
+		return len(open), there, err
+	}
+	return len(open), there, m.retryLate(w, b)
+}
+
+// retryLate says adds again whose memory has been changed since: the answer is that of
+// the first time, on every node, and the change stays.
+func (m *mesh) retryLate(w *node, b *burst) error {
+	m.t.Helper()
+	type late struct{ add, change history.Op }
+	var all []late
+	for _, op := range b.adds {
+		if op.Outcome != history.OK || len(all) == 5 {
+			continue
+		}
+		c := m.client(op.Client)
+		title := b.titles[op.Key]
+		change := c.update(m.others(w)[0], title, op.ID, c.content(title), options{match: op.Token})
+		if change.Outcome != history.OK {
+			return fmt.Errorf("update of %s: %d %s", op.Key, change.Status, change.Note)
+		}
+		all = append(all, late{op, change})
+	}
+	m.quiet(quietLimit)
+	for _, l := range all {
+		c := m.client(l.add.Client)
+		title := b.titles[l.add.Key]
+		for _, n := range m.nodes {
+			again := c.add(n, title, b.contents[l.add.Key], options{idem: l.add.Idem})
+			if again.Outcome != history.OK || again.ID != l.add.ID || again.Dot != l.add.Dot {
+				return fmt.Errorf("retry of %s at %s, after a change: %d, id %s and version %s, want id %s and version %s: %s", l.add.Key, n.name, again.Status, again.ID, again.Dot, l.add.ID, l.add.Dot, again.Note)
+			}
+			if got := c.read(n, title, l.add.ID, l.change.Token); got.Value != l.change.Value {
+				return fmt.Errorf("%s at %s after the retry of its add: %d, value %q, want %q", l.add.Key, n.name, got.Status, got.Value, l.change.Value)
+			}
+		}
+	}
+	return nil
 }
 
 // exported are the rows of the last export of a node, by key.

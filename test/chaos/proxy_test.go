@@ -68,21 +68,15 @@ func (n *network) open(d *door) error {
 		return err
 	}
 	d.listener = l
-	n.wg.Add(1)
-	go func() {
-		defer n.wg.Done()
+	n.wg.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			n.wg.Add(1)
-			go func() {
-				defer n.wg.Done()
-				n.serve(d, c)
-			}()
+			n.wg.Go(func() { n.serve(d, c) })
 		}
-	}()
+	})
 	return nil
 }
 

@@ -177,8 +177,12 @@ func (m *mesh) sleeper(c *client, s *node, nap nap) (w woken, err error) {
 	// A nap shorter than half a second is over before anybody calls it one: pushes go on
 	// where they were, and may meet a pull on the way. That is reported, not refused.
 	quiet := nap.dark && (nap.dead || nap.sleep > 0)
-	if w.pulled = after.minus(before); quiet && w.pulled.redundant > 0 {
+	w.pulled = after.minus(before)
+	switch {
+	case quiet && w.pulled.redundant > 0:
 		return w, fmt.Errorf("%s (%s) pulled rows that it had already: %s", s.name, nap.class(), w.pulled)
+	case quiet && w.pulled.fresh == 0: // the others' queues would have brought them some time, too
+		return w, fmt.Errorf("%s (%s) has the rows, and none of them by catching up: %s", s.name, nap.class(), w.pulled)
 	}
 	return w, nil
 }

@@ -48,6 +48,8 @@ func TestPause(t *testing.T) {
 						t.Errorf("%v redundant rows", n)
 					}
 				}
+				// It has not really slept: its breakers have opened meanwhile.
+				c.Await("peers are in reach", func() bool { return n3.Status().Quorum.Reachable == 3 })
 				// A doubled memory image would look the same from inside.
 				n3.Store("after", "content").Want(201)
 				if o := n3.Status().Origin; o == before.Origin {

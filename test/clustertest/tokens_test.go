@@ -133,7 +133,7 @@ func TestIdempotency(t *testing.T) {
 	clustertest.Run(t, func(t *testing.T) {
 		c := clustertest.New(t, 3)
 		key := clustertest.Idempotency("once")
-		w := c.Node(1).Store("title", "content", key).Want(201)
+		w := c.Node(1).Store("title", "content", key, clustertest.W("3")).Want(201)
 		for _, n := range c.Running() {
 			again := n.Store("title", "content", key).Want(201)
 			if again.ID != w.ID || again.Dot != w.Dot || !again.Existing || again.Acks < 2 {
