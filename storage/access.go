@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 	"time"
 
@@ -100,11 +101,11 @@ func decodeAccess(v []byte) (c accessCount, ok bool) {
 }
 
 // writeAccess adds counts to the access bucket; records that do not exist are left out.
-func writeAccess(tx *bolt.Tx, taken map[memory.Key]accessCount) error {
-	keys, access := tx.Bucket(bucketKeys), tx.Bucket(bucketAccess)
+func writeAccess(tx *bolt.Tx, t *table, taken map[memory.Key]accessCount) error {
+	access := tx.Bucket(bucketAccess)
 	for key, c := range taken {
 		k := []byte(key)
-		if keys.Get(k) == nil {
+		if _, found := t.find(k); !found {
 			continue
 		}
 		old, _ := decodeAccess(access.Get(k))
@@ -124,5 +125,8 @@ func (s *Store) flushAccess() error {
 		return nil
 	}
 	taken := s.access.take()
-	return s.db.Update(func(tx *bolt.Tx) error { return writeAccess(tx, taken) })
+	return s.db.Update(func(tx *bolt.Tx) error {
+		t := openTable(tx, s.recent.Load(), math.MaxUint64)
+		return writeAccess(tx, &t, taken)
+	})
 }

@@ -310,7 +310,7 @@ func TestRaggedClockRefusesPushesOnly(t *testing.T) {
 	var ra []storage.StagedRow
 	a, b := storagetest.Open(t, recorded(&ra)), storagetest.Open(t)
 	const n = 2200
-	for i := 0; i < n; i++ {
+	for i := range n {
 		if err := a.Submit(storage.Op{Fn: func(tx *storage.Tx) error {
 			_, err := tx.Put(key(fmt.Sprint(i)), doc("ns", fmt.Sprint(i), "v"), storage.PutOptions{})
 			return err

@@ -231,7 +231,7 @@ func BenchmarkPut64(b *testing.B) {
 				value := doc("bench", title, content)
 				_, err := s.Commit(context.Background(), func(tx *storage.Tx) error {
 					if keys, err := tx.ByTitle("bench", title); err != nil || len(keys) > 0 {
-						return fmt.Errorf("%v %v", keys, err)
+						return fmt.Errorf("title taken by %v: %w", keys, err)
 					}
 					_, err := tx.Put(derived("bench", title, 0), value, storage.PutOptions{Agent: "ai:bench", Content: memory.HashOf(title)})
 					return err

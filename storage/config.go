@@ -41,6 +41,10 @@ type Config struct {
 	MinFree uint64
 	Free    func(dir string) (uint64, error)
 
+	// RecentRows is about how many rows are found through RAM before their keys are written
+	// to the file, and how many rows a start reads again, twice at most; 0 = 16384.
+	RecentRows int
+
 	// For tests and simulations only.
 
 	// NoSync leaves out every fsync and maps little memory: fast, and not durable.
@@ -76,6 +80,9 @@ func (c *Config) defaults() error {
 	}
 	if c.QueueBytes <= 0 {
 		c.QueueBytes = defaultQueueBytes
+	}
+	if c.RecentRows <= 0 {
+		c.RecentRows = defaultRecentRows
 	}
 	if c.MinFree == 0 {
 		c.MinFree = defaultMinFree

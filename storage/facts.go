@@ -3,6 +3,7 @@ package storage
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,20 +52,11 @@ func factsOfView(rec memory.Record, view memory.View, cluster memory.ClusterID) 
 	f.priority, f.updated, f.expires = doc.Priority, doc.UpdatedAt, doc.ExpiresAt
 	f.derived = rec.Key == memory.NewKey(memory.KindMemory, memory.DerivedID(cluster, doc.Namespace, memory.TitleKey(doc.Title), 0))
 	for _, t := range doc.Tags {
-		if t = indexText(t); !contains(f.tags, t) {
+		if t = indexText(t); !slices.Contains(f.tags, t) {
 			f.tags = append(f.tags, t)
 		}
 	}
 	return f, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, t := range list {
-		if t == s {
-			return true
-		}
-	}
-	return false
 }
 
 // maxIndexText is far above what doors accept; only rows of other versions can exceed it.

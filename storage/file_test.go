@@ -303,6 +303,9 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				dir := t.TempDir()
 				s := storagetest.Open(t, storagetest.Dir(dir))
 				put(t, s, key("a"), doc("ns", "a", "a", tagged("x", "y")), storage.PutOptions{Idem: [16]byte{1}})
+				for i := range 8 { // so that some are in the keys bucket alone
+					put(t, s, key(fmt.Sprint("many", i)), doc("ns", fmt.Sprint("many", i), "a"))
+				}
 				put(t, s, key("b"), doc("ns", "b", "b", tagged("x")), storage.PutOptions{Idem: [16]byte{2}})
 				put(t, s, key("b"), doc("ns", "b", "c", tagged("x")))
 				s.Close()

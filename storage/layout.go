@@ -16,7 +16,7 @@ const (
 )
 
 // Format of the data file. A file of another format is refused, not converted.
-const Format = 1
+const Format = 2
 
 // Buckets. "sealed" values begin with a 16-byte checksum over value and key (seal.go),
 // since bbolt has none on its data pages. All others are derived from sealed ones: a
@@ -29,6 +29,7 @@ var (
 	//	"node"    -> name of the node that made the store; absent if it had none
 	//	"state"   -> sealed: view sum 16, last seq 8, HLC bound 8
 	//	"floor"   -> sealed clock encoding, absent while empty
+	//	"indexed" -> seq BE8: up to it the keys bucket knows all rows (recent.go)
 	bucketMeta = []byte("meta")
 
 	// clock: scope 0x00 origin BE8 -> sealed clock encoding of that origin alone.
@@ -36,7 +37,7 @@ var (
 	//	"*" 00 | 9f3c..e1 -> sealed {base 42, 44-47}
 	bucketClock = []byte("clock")
 
-	// keys: record key -> seq BE8, its place in rows.
+	// keys: record key -> seq BE8, its place in rows. A row behind "indexed" overrides it.
 	//
 	//	01 01 | 16 bytes of the id -> 00..2a
 	bucketKeys = []byte("keys")
@@ -99,6 +100,7 @@ var (
 	metaNode    = []byte("node")
 	metaState   = []byte("state")
 	metaFloor   = []byte("floor")
+	metaIndexed = []byte("indexed")
 )
 
 // ScopeAll is the one scope of this version: every record.

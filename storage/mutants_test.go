@@ -35,7 +35,7 @@ func TestScriptedMutants(t *testing.T) {
 			t.Run(fmt.Sprintf("%s=%t", m, on), func(t *testing.T) {
 				got := holds(t, func(options ...func(*storage.Config)) *storage.Store {
 					t.Helper()
-					cfg := storage.Config{NoSync: true, Dir: t.TempDir(), Now: func() time.Time { return start }}
+					cfg := storage.Config{NoSync: true, RecentRows: 3, Dir: t.TempDir(), Now: func() time.Time { return start }}
 					if on {
 						cfg.Mutants = m
 					}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/memd/memd/clock"
 )
@@ -115,7 +116,7 @@ func create(cfg *Config, path, marker string) (*bolt.DB, error) {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		err := errors.Join(meta.Put(metaFormat, []byte(strconv.Itoa(Format))), meta.Put(metaState, state{}.encode()))
+		err := errors.Join(meta.Put(metaFormat, []byte(strconv.Itoa(Format))), meta.Put(metaState, state{}.encode()), meta.Put(metaIndexed, seqKey(0)))
 		if cfg.Node != "" {
 			err = errors.Join(err, meta.Put(metaNode, []byte(cfg.Node)))
 		}
@@ -151,7 +152,7 @@ func openBolt(cfg *Config, path string) (*bolt.DB, error) {
 		opt.InitialMmapSize = mmapSize
 	}
 	db, err := bolt.Open(path, 0o600, opt)
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		err = fmt.Errorf("%s: %w", path, ErrLocked)
 	}
 	return db, err
@@ -198,6 +199,11 @@ func load(cfg Config, db *bolt.DB) (*Store, error) {
 			return err
 		}
 		s.snap.Store(snap)
+		r, err := loadRecent(tx)
+		if err != nil {
+			return err
+		}
+		s.recent.Store(r)
 		s.hlc = clock.NewHLC(snap.state.bound)
 		if id := tx.Bucket(bucketMeta).Get(metaCluster); id != nil {
 			if len(id) != len(s.cluster) {

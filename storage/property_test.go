@@ -56,7 +56,7 @@ var errCrash = fmt.Errorf("crash")
 func (p *peers) open(n *peer) (err error) {
 	n.crash = ""
 	n.store, err = storage.Open(storage.Config{
-		Dir: n.dir, NoSync: true, Mutants: p.mutants,
+		Dir: n.dir, NoSync: true, Mutants: p.mutants, RecentRows: 3,
 		Now:    func() time.Time { return p.now.Add(n.skew) },
 		Random: func() uint64 { p.seq++; return p.seq<<8 | uint64(n.id) },
 		Staged: func(s storage.Staged) { n.sent = append(n.sent, s.Rows...) },
@@ -174,11 +174,11 @@ func (p *peers) heal() {
 				before := to.store.ClockHash()
 				for p.pull(to, from, 2000, clock.Clock{}, 1<<30) {
 					p.step(to)
-					if after := to.store.ClockHash(); after == before {
+					after := to.store.ClockHash()
+					if after == before {
 						break
-					} else {
-						before, moved = after, true
 					}
+					before, moved = after, true
 				}
 			}
 		}
@@ -339,6 +339,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		mutant.TimeWatermark, mutant.PageEdgeDrop, mutant.MaxCounterClock, mutant.HoleCovered, mutant.HeadClockOnPartial,
 		mutant.ClockBeforeRows, mutant.ReuseOrigin, mutant.ReviveCovered, mutant.NoAbsorb, mutant.DropDeletedRow,
 		mutant.UniqueTitles, mutant.CopyClockOnRelay, mutant.OffsetCursor, mutant.DeadHoleSeen, mutant.ReservedInCursor,
+		mutant.CheckpointAhead, mutant.DropUndrained,
 	} {
 		t.Run(m.String(), func(t *testing.T) {
 			for seed := range uint64(400) {
@@ -358,7 +359,7 @@ func TestStoreAgainstModel(t *testing.T) {
 		dir := filepath.Join(memDir(t), "s")
 		defer os.RemoveAll(dir)
 		open := func() *storage.Store {
-			s, err := storage.Open(storage.Config{Dir: dir, NoSync: true, Now: func() time.Time { return start }})
+			s, err := storage.Open(storage.Config{Dir: dir, NoSync: true, RecentRows: 3, Now: func() time.Time { return start }})
 			if err != nil {
 				rt.Fatal(err)
 			}

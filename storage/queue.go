@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -204,10 +205,10 @@ func (s *Store) Submit(op Op) error { return s.enqueue(item{op: op}) }
 
 func (s *Store) enqueue(it item) error {
 	err := s.queue.push(it)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return nil
-	case ErrBusy:
+	case errors.Is(err, ErrBusy):
 		s.metrics.rejected.WithLabelValues("busy").Inc()
 		return err
 	}

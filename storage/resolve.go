@@ -1,7 +1,7 @@
 package storage
 
 import (
-	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/memd/memd/internal/mutant"
@@ -26,11 +26,10 @@ func (tx *Tx) ResolvePrefix(kind memory.Kind, id string) (memory.Key, error) {
 		return exact, nil
 	}
 	var found []memory.Key
-	for _, start := range prefixStarts(kind, id) {
-		cur := tx.table().keys.Cursor()
-		for k, _ := cur.Seek(start); k != nil && len(found) < maxMatches; k, _ = cur.Next() {
+	for _, within := range prefixRanges(kind, id) {
+		for k := range tx.table().all(within.lo, within.hi) {
 			key := memory.Key(k)
-			if len(k) < 2 || !bytes.Equal(k[:2], start[:2]) || !strings.HasPrefix(key.ID(), id) {
+			if len(found) == maxMatches || !strings.HasPrefix(key.ID(), id) {
 				break
 			}
 			rec, _, _, err := tx.read(k)
@@ -55,18 +54,23 @@ func (tx *Tx) ResolvePrefix(kind memory.Kind, id string) (memory.Key, error) {
 	return "", &memory.AmbiguousError{Prefix: id, IDs: ids}
 }
 
-// prefixStarts are the row keys at which ids that begin with prefix begin: one for ids
-// kept verbatim, and one for UUIDs if prefix can begin one.
-func prefixStarts(kind memory.Kind, prefix string) [][]byte {
-	// The smallest UUID with the prefix has zeros behind it.
-	const zero = "00000000-0000-0000-0000-000000000000"
-	text := append([]byte{byte(kind), keyFormText}, prefix...)
+// keyRange is the keys from lo on and below hi.
+type keyRange struct{ lo, hi []byte }
+
+// prefixRanges are where ids that begin with prefix lie: one for ids kept verbatim, and
+// one for UUIDs if prefix can begin one.
+func prefixRanges(kind memory.Kind, prefix string) []keyRange {
+	var ranges []keyRange
+	// The smallest UUID with the prefix has zeros behind it, the greatest the letter f.
+	const zero, most = "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 	if len(prefix) < len(zero) {
-		if low := memory.NewKey(kind, prefix+zero[len(prefix):]); len(low) == 18 && low[1] == keyFormUUID {
-			return [][]byte{[]byte(low), text}
+		low, high := memory.NewKey(kind, prefix+zero[len(prefix):]), memory.NewKey(kind, prefix+most[len(prefix):])
+		if len(low) == 18 && low[1] == keyFormUUID {
+			ranges = append(ranges, keyRange{[]byte(low), append([]byte(high), 0)})
 		}
 	}
-	return [][]byte{text}
+	text := append([]byte{byte(kind), keyFormText}, prefix...)
+	return append(ranges, keyRange{text, append(slices.Clone(text), 0xff)}) // no id has that byte: it is text
 }
 
 // Form bytes of record keys (memory.Key).

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
@@ -36,6 +37,8 @@ type Store struct {
 	// Invariant: what a committed transaction left, never something newer. Stored by the
 	// writer after the commit, immutable. Guarded by TestNothingIsVisibleBeforeCommit.
 	snap atomic.Pointer[snapshot]
+
+	recent atomic.Pointer[recent] // stored by the writer
 
 	stepMu sync.Mutex // one transaction at a time; held by Step, SetCluster and Close
 
@@ -182,11 +185,25 @@ func (s *Store) View(fn func(*Tx) error) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	err := s.db.View(func(btx *bolt.Tx) error { return fn(&Tx{s: s, btx: btx}) })
-	if errors.Is(err, bolt.ErrDatabaseNotOpen) {
-		return fmt.Errorf("%w: store is closed", memory.ErrStopped)
+	r := s.recent.Load()
+	for {
+		again := false
+		err := s.db.View(func(btx *bolt.Tx) error {
+			// What moved into the file or out of RAM in between might be seen in neither.
+			began := r
+			if r = s.recent.Load(); r != began {
+				again = true
+				return nil
+			}
+			return fn(&Tx{s: s, btx: btx, recent: r})
+		})
+		switch {
+		case errors.Is(err, berrors.ErrDatabaseNotOpen):
+			return fmt.Errorf("%w: store is closed", memory.ErrStopped)
+		case err != nil || !again:
+			return err
+		}
 	}
-	return err
 }
 
 // Snapshot writes a copy of the data file as of one transaction. Opening a copy anywhere

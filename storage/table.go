@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"iter"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -15,17 +16,22 @@ import (
 // The rows lie in the order in which they arrived, and only eight bytes of each are found
 // under its random-looking key. That makes the rows the change feed as well, and a commit
 // appends to a few pages where rows under their keys would rewrite one page each: with
-// rows of 1 KiB it writes less than half of what plain bbolt would under the keys.
+// rows of 1 KiB it writes less than half of what plain bbolt would under the keys. Even
+// those eight bytes are written later (recent.go).
 type table struct {
 	keys, rows *bolt.Bucket
 	key, row   *bolt.Cursor // Get would make one per call
+	recent     *recent
+	last       uint64 // rows up to this seq are seen
 }
 
 // fillAppend is how full pages are left that are only appended to.
 const fillAppend = 0.9
 
-func openTable(tx *bolt.Tx) table {
-	t := table{keys: tx.Bucket(bucketKeys), rows: tx.Bucket(bucketRows)}
+// openTable is the table of a transaction that sees rows up to last. r must have been
+// published before the transaction began, and still be when it had begun.
+func openTable(tx *bolt.Tx, r *recent, last uint64) table {
+	t := table{keys: tx.Bucket(bucketKeys), rows: tx.Bucket(bucketRows), recent: r, last: last}
 	t.rows.FillPercent = fillAppend
 	t.key, t.row = t.keys.Cursor(), t.rows.Cursor()
 	return t
@@ -33,6 +39,9 @@ func openTable(tx *bolt.Tx) table {
 
 // find is the place of a record.
 func (t *table) find(k []byte) (seq uint64, found bool) {
+	if p, known := t.recent.find(k, t.last); known {
+		return p.seq, !p.gone
+	}
 	at, v := t.key.Seek(k)
 	if !bytes.Equal(at, k) {
 		return 0, false
@@ -72,13 +81,47 @@ func (t *table) put(k []byte, old uint64, moved bool, seq uint64, stored []byte)
 			return err
 		}
 	}
-	place := seqKey(seq)
-	return errors.Join(t.keys.Put(k, place), t.rows.Put(place, stored))
+	t.recent.active.add(memory.Key(k), seq, false, len(stored))
+	return t.rows.Put(seqKey(seq), stored)
 }
 
-// remove forgets a record.
-func (t *table) remove(k []byte, seq uint64) error {
-	return errors.Join(t.keys.Delete(k), t.rows.Delete(seqKey(seq)))
+// remove forgets a record that lies at old. seq is a place of its own in the order, which
+// stays empty.
+func (t *table) remove(k []byte, old, seq uint64) error {
+	t.recent.active.add(memory.Key(k), seq, true, 0)
+	return errors.Join(t.keys.Delete(k), t.rows.Delete(seqKey(old)))
+}
+
+// all yields the keys of the records from lo on and below hi (nil = no end), in order.
+func (t *table) all(lo, hi []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		ahead := t.recent.between(lo, hi, t.last)
+		cur := t.keys.Cursor()
+		k, _ := cur.Seek(lo)
+		for {
+			if k != nil && hi != nil && bytes.Compare(k, hi) >= 0 {
+				k = nil
+			}
+			next := k
+			switch {
+			case k == nil && len(ahead) == 0:
+				return
+			case len(ahead) > 0 && (k == nil || string(ahead[0]) <= string(k)):
+				if k != nil && string(ahead[0]) == string(k) {
+					k, _ = cur.Next()
+				}
+				next, ahead = []byte(ahead[0]), ahead[1:]
+				if _, found := t.find(next); !found {
+					continue
+				}
+			default:
+				k, _ = cur.Next()
+			}
+			if !yield(next) {
+				return
+			}
+		}
+	}
 }
 
 // rowKey reads the record key of a row without opening it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 type Tx struct {
 	s        *Store
 	btx      *bolt.Tx
-	w        *txn // nil in a read transaction
+	w        *txn    // nil in a read transaction
+	recent   *recent // of a read transaction
 	writable bool
 
 	changes []*change // of this Op, in order
@@ -37,11 +39,24 @@ func (tx *Tx) table() *table {
 		if tx.w != nil {
 			tx.tab = &tx.w.table
 		} else {
-			t := openTable(tx.btx)
+			t := openTable(tx.btx, tx.recent, tx.seq())
 			tx.tab = &t
 		}
 	}
 	return tx.tab
+}
+
+// seq is the last place that was given out in a read transaction. A state that cannot be
+// read hides nothing: the store would not have been opened with it.
+func (tx *Tx) seq() uint64 {
+	if snap := tx.s.snap.Load(); snap.txid == tx.btx.ID() {
+		return snap.state.seq
+	}
+	st, err := decodeState(tx.btx.Bucket(bucketMeta).Get(metaState))
+	if err != nil {
+		return math.MaxUint64
+	}
+	return st.seq
 }
 
 // Local is what this node alone knows of a record.
@@ -195,10 +210,7 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 // Members are the registered nodes: the live records of kind member, by name.
 func (tx *Tx) Members() ([]memory.Member, error) {
 	var out []memory.Member
-	prefix := []byte{byte(memory.KindMember)}
-	cur := tx.table().keys.Cursor()
-	for k, _ := cur.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
-		rec, _, _, err := tx.read(k)
+	for rec, err := range tx.Each(memory.KindMember) {
 		if err != nil {
 			return nil, err
 		}
@@ -244,10 +256,16 @@ func (s *Store) corrupt(err error) {
 
 // Records yields every record in key order, deleted ones and unknown kinds included. A row
 // that fails its checksum is yielded as an error in its place.
-func (tx *Tx) Records() iter.Seq2[memory.Record, error] {
+func (tx *Tx) Records() iter.Seq2[memory.Record, error] { return tx.records(nil, nil) }
+
+// Each is Records of one kind.
+func (tx *Tx) Each(kind memory.Kind) iter.Seq2[memory.Record, error] {
+	return tx.records([]byte{byte(kind)}, []byte{byte(kind) + 1})
+}
+
+func (tx *Tx) records(lo, hi []byte) iter.Seq2[memory.Record, error] {
 	return func(yield func(memory.Record, error) bool) {
-		cur := tx.table().keys.Cursor()
-		for k, _ := cur.First(); k != nil; k, _ = cur.Next() {
+		for k := range tx.table().all(lo, hi) {
 			rec, _, _, err := tx.read(k)
 			if !yield(rec, err) {
 				return

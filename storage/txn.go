@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -44,7 +45,9 @@ type txn struct {
 	staged []StagedRow
 
 	items     int
+	rows      int // written
 	rowBytes  int64
+	drained   bool // the draining generation is in the keys bucket
 	fileBytes int64
 	changed   bool // something must be committed
 }
@@ -55,6 +58,7 @@ type dotEntry struct {
 }
 
 func (s *Store) begin() (*txn, error) {
+	s.rotate()
 	btx, err := s.db.Begin(true)
 	if err != nil {
 		return nil, err
@@ -62,7 +66,7 @@ func (s *Store) begin() (*txn, error) {
 	base := s.snap.Load()
 	w := &txn{
 		s: s, btx: btx, txid: btx.ID(), now: s.cfg.Now(), cluster: s.Cluster(), base: base,
-		table: openTable(btx), ix: indexes{tx: btx, counts: make(map[counter]int64)},
+		table: openTable(btx, s.recent.Load(), math.MaxUint64), ix: indexes{tx: btx, counts: make(map[counter]int64)},
 		clock: base.clock, quarantined: base.quarantined, state: base.state,
 		origins: make(map[clock.Origin]struct{}), own: s.ident.load(),
 	}
@@ -178,10 +182,11 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 	if err := w.writeMarks(k, c); err != nil {
 		return nil, err
 	}
-	if c.now.Empty() { // only a mutant makes such a record
-		return nil, w.table.remove(k, c.seq)
-	}
 	w.state.seq++
+	if c.now.Empty() { // only a mutant makes such a record
+		return nil, w.table.remove(k, c.seq, w.state.seq)
+	}
+	w.rows++
 	stored, raw := sealRow(seqKey(w.state.seq), c.now)
 	w.rowBytes += int64(len(stored))
 	return raw, w.table.put(k, c.seq, c.found, w.state.seq, stored)
@@ -247,7 +252,7 @@ func (w *txn) nextDot() clock.Dot {
 func (w *txn) finish(work []item) error {
 	if w.changed || w.s.access.pending() >= maxPendingReads {
 		w.reads = w.s.access.take()
-		if err := writeAccess(w.btx, w.reads); err != nil {
+		if err := writeAccess(w.btx, &w.table, w.reads); err != nil {
 			return fmt.Errorf("access statistics: %w", err)
 		}
 		w.changed = w.changed || len(w.reads) > 0
@@ -255,7 +260,7 @@ func (w *txn) finish(work []item) error {
 	if !w.changed {
 		return nil
 	}
-	err := errors.Join(w.ix.flushAll(), w.ix.writeCounts(w.btx), w.writeDots(), w.writeClock(), w.writeState())
+	err := errors.Join(w.drain(), w.ix.flushAll(), w.ix.writeCounts(w.btx), w.writeDots(), w.writeClock(), w.writeState())
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
@@ -44,7 +46,7 @@ const maxFindings = 1000
 // tests and quiet moments. The error is one that kept it from looking.
 func (s *Store) Verify(ctx context.Context) (found []Finding, err error) {
 	err = s.View(func(tx *Tx) error {
-		v := verifier{ctx: ctx, tx: tx.btx, mutants: s.mutants}
+		v := verifier{ctx: ctx, tx: tx.btx, mutants: s.mutants, table: *tx.table()}
 		if snap := s.snap.Load(); snap.txid == tx.btx.ID() {
 			v.snap = snap
 			if s.ident.mint.Load() == nil { // else the origin is given up: another process may have it
@@ -79,7 +81,7 @@ func VerifyFile(ctx context.Context, dir string) (found []Finding, err error) {
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: lockPatience, NoStatistics: true})
 	if err != nil {
-		if errors.Is(err, bolt.ErrTimeout) {
+		if errors.Is(err, berrors.ErrTimeout) {
 			err = ErrLocked
 		}
 		return found, fmt.Errorf("%s: %w", path, err)
@@ -89,8 +91,12 @@ func VerifyFile(ctx context.Context, dir string) (found []Finding, err error) {
 		if err := checkFormat(tx); err != nil {
 			return err
 		}
-		v := verifier{ctx: ctx, tx: tx}
-		err := v.run()
+		r, err := loadRecent(tx)
+		if err != nil {
+			return err
+		}
+		v := verifier{ctx: ctx, tx: tx, table: openTable(tx, r, math.MaxUint64)}
+		err = v.run()
 		found = append(found, v.found...)
 		return err
 	})
@@ -138,8 +144,7 @@ func (v *verifier) run() error {
 	if err := v.readState(); err != nil {
 		return err
 	}
-	v.table = openTable(v.tx)
-	if err := v.each(bucketKeys, v.record); err != nil {
+	if err := v.records(); err != nil {
 		return err
 	}
 	if err := v.quarantine(); err != nil {
@@ -204,8 +209,36 @@ func (v *verifier) readState() (err error) {
 	return nil
 }
 
+// records checks every record, and that a start would find the same ones at the same
+// places as the running store does.
+func (v *verifier) records() error {
+	again, err := loadRecent(v.tx)
+	if err != nil {
+		return err
+	}
+	restarted := openTable(v.tx, again, math.MaxUint64)
+	n := 0
+	for k := range v.table.all(nil, nil) {
+		if n++; n%1024 == 0 && v.ctx.Err() != nil {
+			return v.ctx.Err()
+		}
+		v.record(k)
+		seq, _ := v.table.find(k)
+		if then, found := restarted.find(k); !found || then != seq {
+			v.report(Finding{Rule: "keys", Key: memory.Key(k), Problem: fmt.Sprintf("lies at %d, and a start would look at %d (%t)", seq, then, found)})
+		}
+	}
+	for range restarted.all(nil, nil) {
+		n--
+	}
+	if n != 0 {
+		v.complain("keys", "%d more records than a start would find", n)
+	}
+	return nil
+}
+
 // record checks one record and everything derived from it.
-func (v *verifier) record(k, val []byte) {
+func (v *verifier) record(k []byte) {
 	v.rows++
 	key, err := memory.ParseKey(k)
 	if err != nil {

@@ -167,6 +167,7 @@ func (s *Store) commit(w *txn) error {
 	w.btx = nil
 	s.metrics.commitSeconds.Observe(time.Since(start).Seconds())
 	s.snap.Store(w.snapshot())
+	w.settle()
 	return s.fail("after-commit")
 }
 

@@ -56,6 +56,8 @@ const (
 	SeenByClockOnly                     // B4: "seen" asks the node clock and forgets the row's context
 	OverCapDrops                        // B2: a clock over its cap drops claims that the disk holds
 	NoFence                             // B1 a: a dot of the own origin that was never issued here is taken as it is
+	CheckpointAhead                     // storage: the checkpoint of the key index names rows that are only in RAM
+	DropUndrained                       // storage: rows leave the index in RAM before all of them are in the file
 	WriteBeforePull                     // 56: a node that has just started takes writes before it has heard a peer
 
 	end // one past the last
@@ -68,7 +70,7 @@ var names = [...]string{
 	"RollbackOnMiss", "RetryNewDot", "FilteredAdvances", "CopyClockOnRelay", "PoisonSkip", "StripUnknown",
 	"NoReservations", "LeakReservation", "OffsetCursor", "TruncatedIsComplete", "DeadHoleIsLag", "DeadHoleSeen",
 	"CollisionOverwrites", "HLCDecidesDelete", "CollapseInState", "ReservedInCursor", "HighestCounterAck",
-	"SeenByClockOnly", "OverCapDrops", "NoFence", "WriteBeforePull",
+	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a

@@ -58,6 +58,8 @@ var broken = []struct {
 	{mutant.NoFence, "B1 a", "doubled"},
 	{mutant.OverCapDrops, "B2", "ragged"},
 	{mutant.HighestCounterAck, "B6", "gap"},
+	{mutant.CheckpointAhead, "storage", "moving"},
+	{mutant.DropUndrained, "storage", "moving"},
 }
 
 // elsewhere are switches that the simulation does not reach, and what notices them.

@@ -159,7 +159,7 @@ func (s *slot) start() bool {
 		heads:   map[string]head{}, rows: map[clock.Dot]told{},
 	}
 	store, err := storage.Open(storage.Config{
-		Dir: s.dir, Node: s.name, NoSync: true, Mutants: w.cfg.Mutants,
+		Dir: s.dir, Node: s.name, NoSync: true, Mutants: w.cfg.Mutants, RecentRows: 4,
 		Now: s.wall, Random: w.rng.Uint64, Staged: p.staged, Fail: p.point,
 	})
 	if err != nil {
