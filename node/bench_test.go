@@ -2,7 +2,6 @@ package node
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/memd/memd/clock"
-	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/storage/storagetest"
@@ -97,26 +95,7 @@ func batches(b *testing.B, nodes []*Node) (rows, commits, seconds float64) {
 func BenchmarkCatchUp(b *testing.B) {
 	const rows = 20_000
 	for range b.N {
-		gossip := []string{freeAddr(b), freeAddr(b)}
-		dirs := []string{b.TempDir(), b.TempDir()}
-		start := func(i int) (*Node, func()) {
-			n, err := New(Config{
-				Name: fmt.Sprintf("n%d", i+1), DataDir: dirs[i], HTTPAddr: "127.0.0.1:0", GossipAddr: gossip[i],
-				Join: gossip, BootstrapExpect: 2, QuorumWrites: 1, Version: "bench",
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(context.Background())
-			done := make(chan error, 1)
-			go func() { done <- n.Run(ctx) }()
-			return n, func() {
-				cancel()
-				if err := <-done; err != nil {
-					b.Error(err)
-				}
-			}
-		}
+		start := pair(b)
 		full, stopFull := start(0)
 		away, stopAway := start(1)
 		waitFor(b, "two members", func() bool {
@@ -127,14 +106,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		stopAway()
 		content := strings.Repeat("abcdefgh", 128)
 		for i := 0; i < rows; i += memory.MaxBulk {
-			ds := make([]memory.Draft, memory.MaxBulk)
-			for j := range ds {
-				title := fmt.Sprintf("row %d", i+j)
-				ds[j] = memory.Draft{Title: &title, Content: &content}
-			}
-			if out, err := full.CreateAll(context.Background(), ds, httpapi.WriteOptions{Agent: "bench"}); err != nil || len(out.Errors) > 0 {
-				b.Fatal(err, out.Errors)
-			}
+			createMany(b, full, i, memory.MaxBulk, content)
 		}
 
 		before := residentBytes()
