@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Formation is what a node does about its cluster id.
@@ -18,8 +19,8 @@ const (
 	Adopt
 	// Formed already; nothing to do.
 	Formed
-	// Split: members of two clusters are in sight and this node belongs to
-	// none. It must not guess; a human has to take one of them out of reach.
+	// Split means that members of two clusters are in sight and this node belongs
+	// to none. It must not guess; a human has to take one of them out of reach.
 	Split
 )
 
@@ -104,12 +105,13 @@ func splitReason(ids map[ID]string) string {
 		all = append(all, pair{id.String(), name})
 	}
 	slices.SortFunc(all, func(a, b pair) int { return cmp.Compare(a.id, b.id) })
-	s := "members of different clusters are in sight:"
+	var s strings.Builder
+	s.WriteString("members of different clusters are in sight:")
 	for i, p := range all {
 		if i > 0 {
-			s += ","
+			s.WriteString(",")
 		}
-		s += fmt.Sprintf(" %s (of %s)", p.id, p.name)
+		fmt.Fprintf(&s, " %s (of %s)", p.id, p.name)
 	}
-	return s
+	return s.String()
 }

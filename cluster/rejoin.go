@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -271,12 +272,10 @@ func (r *rejoiner) askAll(ctx context.Context, ml *memberlist.Memberlist, ts []t
 	var wg sync.WaitGroup
 	for i, t := range ts {
 		slots <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			defer func() { <-slots }()
 			results[i] = r.askOne(ctx, ml, t, v.forced)
-		}()
+		})
 	}
 	wg.Wait()
 	answered := 0
@@ -415,12 +414,7 @@ func (c *Cluster) isSelf(addr string) bool {
 	if err != nil {
 		return false
 	}
-	for _, l := range locals {
-		if l == ip {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(locals, ip)
 }
 
 // jitter spreads a duration over 0.8 to 1.2 of itself.

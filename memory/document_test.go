@@ -65,7 +65,7 @@ func TestPatch(t *testing.T) {
 	// A patch of one field does not fail over another that an older rule had let in.
 	odd := stored
 	odd.Source, odd.Namespace = "elsewhere", "with space"
-	if _, err := (Patch{Title: ptr("x")}).Apply(odd, now); err != nil {
+	if _, err := (Patch{Title: new("x")}).Apply(odd, now); err != nil {
 		t.Error(err)
 	}
 }
@@ -89,7 +89,7 @@ func TestAppendView(t *testing.T) {
 	if err := json.Unmarshal(AppendView(nil, "id", value, ViewFields{}), &fields); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("id tier namespace title content tags priority confidence source access_count created_at updated_at expires_at metadata") {
+	for name := range strings.FieldsSeq("id tier namespace title content tags priority confidence source access_count created_at updated_at expires_at metadata") {
 		if _, ok := fields[name]; !ok {
 			t.Errorf("no %s", name)
 		}
@@ -144,7 +144,7 @@ func TestDecodeFull(t *testing.T) {
 	if _, err := DecodeMemory(NewKey(KindMemory, m.ID), m.Encode()); err != nil {
 		t.Error(err)
 	}
-	for _, name := range strings.Fields("id tier namespace title content tags priority confidence source access_count created_at updated_at") {
+	for name := range strings.FieldsSeq("id tier namespace title content tags priority confidence source access_count created_at updated_at") {
 		var fields map[string]json.RawMessage
 		_ = json.Unmarshal([]byte(fullRecord+"}"), &fields)
 		delete(fields, name)

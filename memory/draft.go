@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -81,7 +82,7 @@ func DecodeDrafts(data []byte) ([]Draft, error) {
 
 // within puts the place of an item before the field of its error.
 func within(err error, place string) error {
-	fe, ok := err.(*FieldError)
+	fe, ok := errors.AsType[*FieldError](err)
 	if !ok {
 		return err
 	}

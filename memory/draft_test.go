@@ -299,7 +299,7 @@ func TestUpsert(t *testing.T) {
 		m.Source != "user" || string(m.Metadata) != `{"agent_id":"ai:first","y":2}` || !m.CreatedAt.Equal(epoch) || !m.UpdatedAt.Equal(now) || len(m.Extra) != 2 || string(m.Extra[0].Value) != "3" {
 		t.Errorf("%+v", m)
 	}
-	long := *ptr(old)
+	long := old
 	long.Tier = TierLong
 	if m, err := d.Upsert(long, now, ""); err != nil || m.Tier != TierLong || !m.ExpiresAt.IsZero() {
 		t.Errorf("long: %+v, %v", m, err)

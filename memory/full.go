@@ -1,5 +1,7 @@
 package memory
 
+import "slices"
+
 // DecodeFull reads a whole record as import and the original's sync/push carry it (contract 1.1): everything but metadata and the two
 // optional timestamps is required, the id is the caller's and kept verbatim, and the timestamps are its user data.
 func DecodeFull(data []byte) (Memory, error) {
@@ -72,10 +74,5 @@ func (m *Memory) isStored(name string) bool {
 	if name == "expires_at" {
 		return true
 	}
-	for _, n := range memberNames[:11] {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(memberNames[:11], name)
 }

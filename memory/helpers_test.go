@@ -9,8 +9,6 @@ import (
 
 var epoch = time.Date(2026, 11, 22, 10, 30, 0, 123456789, time.UTC)
 
-func ptr[T any](v T) *T { return &v }
-
 // wantField fails unless err is a FieldError of that field, and an ErrInvalid, and does not repeat secret.
 func wantField(t *testing.T, name string, err error, field, secret string) {
 	t.Helper()

@@ -69,7 +69,7 @@ func (m *Member) Validate() error {
 	return checkAddr("gossip", m.Gossip)
 }
 
-// ValidateNodeName: 1..128 bytes of letters, digits and . _ -
+// ValidateNodeName accepts 1..128 bytes of letters, digits and . _ -
 func ValidateNodeName(name string) error {
 	if name == "" || len(name) > MaxIDLen {
 		return fieldErrorf("name", "must have 1 to %d bytes", MaxIDLen)

@@ -244,7 +244,7 @@ func checkHistory(t *rapid.T, m mutant.Set) {
 func TestMutantsAreNoticed(t *testing.T) {
 	x, y := versionOf(dot(1, 1)), versionOf(dot(2, 2))
 	twin := versionOf(dot(2, 1)) // says what x says
-	local, remote := Record{Key: testKey, Versions: []Version{x}}, Record{Key: testKey, Versions: []Version{y}}
+	local := Record{Key: testKey, Versions: []Version{x}}
 
 	if got := MergeWith(mutant.CollapseInState, local, Record{Key: testKey, Versions: []Version{twin}}, nil); len(got.Record.Versions) != 1 {
 		t.Errorf("CollapseInState kept %d siblings", len(got.Record.Versions))
@@ -291,7 +291,7 @@ func TestMutantsAreNoticed(t *testing.T) {
 	}
 	newer := y
 	newer.sum, newer.Ext = Hash{}, protowire.AppendVarint(protowire.AppendTag(nil, 9, protowire.VarintType), 1)
-	remote = Record{Key: testKey, Versions: []Version{newer}, Ext: newer.Ext}
+	remote := Record{Key: testKey, Versions: []Version{newer}, Ext: newer.Ext}
 	if m := MergeWith(mutant.StripUnknown, local, remote, nil).Record; len(m.Ext) != 0 || len(m.Find(newer.Dot).Ext) != 0 {
 		t.Error("StripUnknown does nothing")
 	}

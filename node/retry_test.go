@@ -88,10 +88,9 @@ func TestRetryOfMergeAndVersion(t *testing.T) {
 			t.Errorf("%s: late retry wrote %v, first was %v", policy, late.Dot, first.Dot)
 		}
 	}
-	var field *memory.FieldError
 	mustCreate(t, n, `{"title":"a","content":"x","on_conflict":"merge"}`, keyed("other"))
 	_, err := n.Create(context.Background(), draft(t, `{"title":"a","content":"y","on_conflict":"merge"}`), keyed("other"))
-	if !errors.As(err, &field) {
+	if _, ok := errors.AsType[*memory.FieldError](err); !ok {
 		t.Errorf("key used for two merges: %v", err)
 	}
 }

@@ -81,7 +81,7 @@ func TestGoldenNDJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "page.ndjson", b.Bytes())
-	for _, line := range bytes.Split(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
+	for line := range bytes.SplitSeq(bytes.TrimSpace(b.Bytes()), []byte("\n")) {
 		if !json.Valid(line) {
 			t.Errorf("no JSON: %s", line)
 		}

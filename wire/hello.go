@@ -65,11 +65,11 @@ func ParseHello(header http.Header) (Hello, error) {
 	if err != nil {
 		return h, err
 	}
-	if n, err := strconv.ParseUint(proto, 10, 16); err != nil || n == 0 {
+	n, err := strconv.ParseUint(proto, 10, 16)
+	if err != nil || n == 0 {
 		return h, fieldError(HeaderProto, "must be a protocol version")
-	} else {
-		h.Proto = int(n)
 	}
+	h.Proto = int(n)
 	if h.Name, err = get(HeaderNode); err != nil {
 		return h, err
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/memd/memd/clock"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -131,7 +132,7 @@ func decodeBatch(b []byte) (*PushBatch, error) {
 			if len(p.Rows) == MaxPushRows {
 				return fmt.Errorf("%w: more than %d rows in a push", ErrTooLarge, MaxPushRows)
 			}
-			p.Rows = append(p.Rows, row[:len(row):len(row)])
+			p.Rows = append(p.Rows, slices.Clip(row))
 		}
 		return nil
 	})

@@ -188,7 +188,7 @@ func (c *Cluster) Partition(mode memnet.Mode, groups string) {
 	var sides [][]string
 	for side := range strings.SplitSeq(groups, "|") {
 		var hosts []string
-		for _, label := range strings.Fields(side) {
+		for label := range strings.FieldsSeq(side) {
 			hosts = append(hosts, c.find(label).Host.Name())
 		}
 		sides = append(sides, hosts)
