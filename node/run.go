@@ -43,7 +43,11 @@ func (n *Node) Run(ctx context.Context) error {
 	stopGossip := stage(n.gossip.Run)
 	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation)
 	stopDoor := stage(n.serve)
-	n.log.Info("node serves", "http", n.HTTPAddr(), "gossip", n.GossipAddr(), "cluster", n.store.Cluster())
+	about := []any{"http", n.HTTPAddr(), "gossip", n.GossipAddr()}
+	if id := n.store.Cluster(); !id.IsZero() { // else the cluster is yet to be formed or found
+		about = append(about, "cluster", id)
+	}
+	n.log.Info("node serves", about...)
 
 	g.Go(func() error {
 		<-ctx.Done()
@@ -58,8 +62,12 @@ func (n *Node) Run(ctx context.Context) error {
 	if closeErr := n.Close(); err == nil {
 		err = closeErr
 	}
-	n.log.Info("node stopped", "err", err)
-	return err
+	if err != nil {
+		n.log.Error("node stopped", "err", err)
+		return err
+	}
+	n.log.Info("node stopped")
+	return nil
 }
 
 // Close frees what New took. After Run there is nothing left to do.
