@@ -219,15 +219,15 @@ func (n *Node) writeMember(ctx context.Context, want memory.Member) error {
 
 // knowsRegistry reports whether the registry that this node holds is the cluster's, as far
 // as it can tell: it founded the cluster, or has compared itself with a member since it
-// started, or knows of nobody to compare itself with. The last does not hold for a store
-// that has just joined by what gossip told and is still empty: alone in its registry it
-// would take itself for the whole cluster.
+// started, or was started to be alone and knows of nobody. One that was told to join others
+// is never the whole cluster (cluster.Form), so a store that says so is an old copy, or has
+// joined a moment ago and is still empty: alone in its registry it would promise W=1 of N=1.
 func (n *Node) knowsRegistry() bool {
 	if n.minted || closed(n.compared) {
 		return true
 	}
-	founder := len(n.cfg.Join) == 0 && n.cfg.BootstrapExpect == 1
-	return len(n.pullPeers()) == 0 && (founder || n.members.count() > 0)
+	alone := len(n.cfg.Join) == 0 && n.cfg.BootstrapExpect == 1
+	return alone && len(n.pullPeers()) == 0
 }
 
 // mayWrite says whether this node may take writes at all. An error means that nothing
@@ -270,6 +270,11 @@ func (n *Node) mayWrite(ctx context.Context, override int) error {
 
 // refuse is the answer to a write that did not begin.
 func (n *Node) refuse(reason string, override int) error {
-	n.metrics.refused.WithLabelValues(reason).Inc()
-	return &memory.QuorumError{Needed: max(override, n.defaultW()), Reason: reason, Committed: memory.CommittedFalse}
+	return n.missed(&memory.QuorumError{Needed: max(override, n.defaultW()), Reason: reason, Committed: memory.CommittedFalse})
+}
+
+// missed counts what a write is about to be told.
+func (n *Node) missed(q *memory.QuorumError) error {
+	n.metrics.quorum.WithLabelValues(q.Reason, string(q.Committed)).Inc()
+	return q
 }

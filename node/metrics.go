@@ -1,9 +1,13 @@
 package node
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/memd/memd/memory"
+)
 
 type metrics struct {
-	refused *prometheus.CounterVec
+	quorum *prometheus.CounterVec // reason, committed
 	// Named as scrapers of the original expect: every name with memory_ in it is a counter
 	// (contract 8.8).
 	created, updated, deleted, read prometheus.Counter
@@ -11,9 +15,15 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "memd_writes_refused_total", Help: "Writes that were refused before a dot was allocated, by reason.",
-		}, []string{"reason"}),
+		quorum: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memd_quorum_failures_total",
+			Help: "Writes answered with quorum_not_met, by the reason and the fate that the answer told: false = nothing was written, local = durable on this node and on its way, unknown = one or the other.",
+		}, []string{"reason", "committed"}),
+	}
+	m.quorum.WithLabelValues("unreachable", string(memory.CommittedFalse))
+	for _, reason := range []string{"unreachable", "timeout"} {
+		m.quorum.WithLabelValues(reason, string(memory.CommittedLocal))
+		m.quorum.WithLabelValues(reason, string(memory.CommittedUnknown))
 	}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -24,6 +34,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.updated = counter("memd_memory_updated_total", "Updates that this node acknowledged.")
 	m.deleted = counter("memd_memory_deleted_total", "Deletes that this node acknowledged.")
 	m.read = counter("memd_memory_read_total", "Memories that this node returned by id.")
-	r.MustRegister(m.refused)
+	r.MustRegister(m.quorum)
 	return m
 }

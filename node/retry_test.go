@@ -84,8 +84,8 @@ func TestRetryOfMergeAndVersion(t *testing.T) {
 		if _, err := n.Update(context.Background(), first.ID, patch(t, `{"content":"newer"}`), keyed("")); err != nil {
 			t.Fatal(err)
 		}
-		if late := mustCreate(t, n, body, keyed(policy)); late.Dot != first.Dot {
-			t.Errorf("%s: late retry wrote %v, first was %v", policy, late.Dot, first.Dot)
+		if late := mustCreate(t, n, body, keyed(policy)); late.Dot != first.Dot || late.ID != first.ID || late.Title != first.Title || late.Tier != first.Tier {
+			t.Errorf("%s: first %+v, late %+v", policy, first, late)
 		}
 	}
 	mustCreate(t, n, `{"title":"a","content":"x","on_conflict":"merge"}`, keyed("other"))

@@ -40,6 +40,8 @@ func (n *Node) Ready() (bool, []string) {
 	}
 	if len(n.pullPeers()) > 0 {
 		why = append(why, n.pull.Reasons()...)
+	} else if len(why) == 0 && !n.knowsRegistry() {
+		add("this node was told to join others and has met none since the start")
 	}
 	if o, _ := n.skew.median(); n.skew.tooFar() {
 		add("the wall clock is %s off its peers'", -o.Round(time.Second))

@@ -124,7 +124,7 @@ func (c *create) fn(tx *storage.Tx) error {
 	if held, err := findIdem(tx, c.idem, c.same); err != nil {
 		return err
 	} else if held != nil {
-		return held
+		return c.meet(tx, held)
 	}
 	existing, err := c.titleHolder(tx, c.m.Title)
 	if err != nil {
@@ -182,11 +182,23 @@ func (c *create) same(key memory.Key, content memory.Hash, v *memory.Version) bo
 	} else if again, err = c.d.Upsert(held, c.now, c.stamp); err != nil {
 		return false
 	}
-	if again.ContentHash() != content {
-		return false
+	return again.ContentHash() == content
+}
+
+// meet ends a create that was done before, and answers with what the memory is now: a
+// merge kept its tier, a version has another title, and either may have been updated since.
+func (c *create) meet(tx *storage.Tx, held *errHeld) error {
+	key := memory.NewKey(memory.KindMemory, held.id)
+	rec, _, _, err := tx.Get(key)
+	if err != nil {
+		return err
 	}
-	c.m = held // for the answer
-	return true
+	if v := rec.View(); v.Live { // else it was deleted since: what the request said
+		if c.m, err = memory.DecodeMemory(key, v.Winner.Value); err != nil {
+			return fmt.Errorf("create %s again: %w", key, err)
+		}
+	}
+	return held
 }
 
 // titleHolder is the memory that is shown with the title in the namespace, "" if there is none.

@@ -150,7 +150,7 @@ func (n *Node) await(ctx context.Context, p *pending, w int, deadline <-chan tim
 	if finished && p.err == nil {
 		miss.Committed = memory.CommittedLocal
 	}
-	return written{token: p.dots, acks: res.Acks}, miss
+	return written{token: p.dots, acks: res.Acks}, n.missed(miss)
 }
 
 // awaitHeld waits for w names to hold dots that were written before, by this process,
@@ -177,7 +177,7 @@ func (n *Node) awaitHeld(ctx context.Context, held *errHeld, w int, deadline <-c
 		if !n.store.Clock().Covers(held.dots) { // of a transaction that is not committed yet
 			miss.Committed = memory.CommittedUnknown
 		}
-		return written{token: held.dots, acks: acks, held: held}, miss
+		return written{token: held.dots, acks: acks, held: held}, n.missed(miss)
 	}
 }
 
@@ -206,8 +206,8 @@ func (n *Node) admit(ctx context.Context, override int) (int, error) {
 	case err != nil:
 		return 0, err
 	}
-	if err := n.push.Admit(w); err != nil {
-		return 0, err
+	if n.push.Reachable()+1 < w {
+		return 0, n.missed(&memory.QuorumError{Needed: w, Reason: "unreachable", Committed: memory.CommittedFalse})
 	}
 	return w, nil
 }

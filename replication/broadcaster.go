@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/memd/memd/clock"
-	"github.com/memd/memd/memory"
 	"github.com/memd/memd/wire"
 )
 
@@ -194,18 +193,9 @@ func (b *Broadcaster) tellBehind(peers ...string) {
 // NewWait returns a wait for w distinct names, this node included.
 func (b *Broadcaster) NewWait(w int) *Wait { return b.tracker.NewWait(w) }
 
-// Admit decides before a write whether it can reach w names at all; the error is a
-// [*memory.QuorumError], and then nothing was written.
-func (b *Broadcaster) Admit(w int) error {
-	if b.Reachable()+1 >= w {
-		return nil
-	}
-	b.metrics.failures.WithLabelValues(reasonUnreachable).Inc()
-	return &memory.QuorumError{Needed: w, Reason: reasonUnreachable, Committed: memory.CommittedFalse}
-}
-
 // Reachable returns how many peers can be expected to ack: their breaker is closed, and
-// they do not answer that they take no rows.
+// they do not answer that they take no rows. A write that needs more is refused before it
+// begins.
 func (b *Broadcaster) Reachable() int { return int(b.reachable.Load()) }
 
 // recount is called with mu held whenever the answer of Reachable may change.

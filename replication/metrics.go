@@ -16,19 +16,12 @@ type metrics struct {
 	opens    *prometheus.CounterVec // peer, result
 	latency  *prometheus.HistogramVec
 	acks     prometheus.Histogram
-	failures *prometheus.CounterVec // reason
 }
 
 // What became of a frame beside the results of wire.AckResult.
 const (
 	resultTimeout = "timeout" // its deadline passed; it may still be answered
 	resultLost    = "lost"    // the stream ended before the answer
-)
-
-// Why a write missed its quorum.
-const (
-	reasonUnreachable = "unreachable" // refused before anything was written
-	reasonTimeout     = "timeout"     // too few acks before its caller gave up
 )
 
 func newMetrics(reg prometheus.Registerer, b *Broadcaster) *metrics {
@@ -55,24 +48,16 @@ func newMetrics(reg prometheus.Registerer, b *Broadcaster) *metrics {
 			Help:    "Distinct names, this node included, that had a write when its quorum was met or given up.",
 			Buckets: []float64{0, 1, 2, 3, 4, 5, 7, 10, 15, 25, 50, 100},
 		}),
-		failures: counter("memd_quorum_failures_total", "Writes that missed their quorum.", "reason"),
 	}
-	reg.MustRegister(m.frames, m.rows, m.bytes, m.dropped, m.nudges, m.opens, m.latency, m.acks, m.failures, gauges{b})
-	for _, reason := range []string{reasonUnreachable, reasonTimeout} {
-		m.failures.WithLabelValues(reason)
-	}
+	reg.MustRegister(m.frames, m.rows, m.bytes, m.dropped, m.nudges, m.opens, m.latency, m.acks, gauges{b})
 	return m
 }
 
-// ended is told how each wait ended. A failed local commit is no missed quorum, nor is
-// a write that was never staged.
+// ended is told how each wait ended. A failed local commit has no acks, nor has a write
+// that was never staged.
 func (m *metrics) ended(res Result) {
-	if res.Err != nil {
-		return
-	}
-	m.acks.Observe(float64(res.Acks))
-	if !res.Met {
-		m.failures.WithLabelValues(reasonTimeout).Inc()
+	if res.Err == nil {
+		m.acks.Observe(float64(res.Acks))
 	}
 }
 

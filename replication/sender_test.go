@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/memd/memd/clock"
-	"github.com/memd/memd/memory"
 	"github.com/memd/memd/wire"
 )
 
@@ -160,12 +159,8 @@ func TestStoppedPeer(t *testing.T) {
 		if n := stopped.opened() - tries; n < 5 || n > 30 {
 			t.Errorf("%d tries in five minutes", n)
 		}
-		if r.Reachable() != 1 || r.Admit(2) != nil {
-			t.Error(r.Reachable(), r.Admit(2))
-		}
-		var qe *memory.QuorumError
-		if err := r.Admit(3); !errors.As(err, &qe) || qe.Committed != memory.CommittedFalse || qe.Reason != "unreachable" || qe.Needed != 3 {
-			t.Error(err)
+		if r.Reachable() != 1 {
+			t.Error(r.Reachable())
 		}
 		if s := r.status("b"); s.Queued != 0 || s.InFlight != 0 || !s.Behind {
 			t.Errorf("%+v", s)

@@ -167,6 +167,47 @@ func TestJoinByGossipAlone(t *testing.T) {
 	})
 }
 
+// A copy of a store from the time when its node was alone is put back, the others cannot be
+// reached, and gossip shows nobody: told to join others, it must not take itself for the
+// whole cluster, of which it would be the majority.
+func TestOldCopyOfALonelyNode(t *testing.T) {
+	clustertest.Run(t, func(t *testing.T) {
+		c := clustertest.Empty(t)
+		n1 := c.Add("n1")
+		c.WaitReady()
+		n1.Store("alone", "content").Want(201)
+		n1.Stop()
+		old := n1.Clone("old")
+		c.Odd(old)
+		n1.Start("n1")
+		n2 := c.Add("n2", func(cfg *node.Config) { cfg.Join = c.Seeds("n1") })
+		n3 := c.Add("n3", func(cfg *node.Config) { cfg.Join = c.Seeds("n1") })
+		c.WaitReady()
+		c.Await("three members", func() bool { return n1.Status().Quorum.N == 3 })
+		w := n1.Store("of three", "content", clustertest.W("3")).Want(201)
+		for _, n := range c.Running() {
+			n.Kill()
+		}
+
+		old.Start("n1", func(cfg *node.Config) { cfg.Join = c.Seeds("n1", "n2", "n3") })
+		time.Sleep(time.Minute)
+		if a := refused(t, old, "unreachable"); a.Got != 0 {
+			t.Error(a)
+		}
+		old.Do("GET", "/readyz", nil).Want(503)
+		if a := old.Store("for myself", "content", clustertest.W("1")).Want(201); a.Acks != 1 {
+			t.Error(a)
+		}
+		n2.Start("n2")
+		n3.Start("n3")
+		c.Await("it knows the others", func() bool { return old.Status().Quorum.N == 3 })
+		old.Get(w.ID).Want(200)
+		if a := old.Store("of three again", "content").Want(201); a.Acks < 2 {
+			t.Error(a)
+		}
+	})
+}
+
 func TestJoinDuringWrites(t *testing.T) {
 	clustertest.Run(t, func(t *testing.T) {
 		c := clustertest.New(t, 3)

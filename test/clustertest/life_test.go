@@ -259,10 +259,13 @@ func TestOtherCluster(t *testing.T) {
 			n.Store("still, at "+n.Label, "content", clustertest.W("3")).Want(201)
 		}
 		stranger.Get(ours[0].ID).Want(404)
-		if s := stranger.Status(); s.Quorum.N != 1 || !s.Ready {
+		// It was told to join somebody, so that it is the whole of its own cluster is not to be
+		// believed any more; its operator sees that the order was in vain.
+		if s := stranger.Status(); s.Quorum.N != 1 || s.Ready || len(s.Reasons) != 1 {
 			t.Errorf("%+v", s)
 		}
-		stranger.Store("to itself", "content").Want(201)
+		refused(t, stranger, "unreachable")
+		stranger.Store("to itself", "content", clustertest.W("1")).Want(201)
 		if n := c.Node(1).Metric("memd_cluster_refused_total") + c.Node(2).Metric("memd_cluster_refused_total"); n == 0 {
 			t.Error("nobody says that a member was refused")
 		}

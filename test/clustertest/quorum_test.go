@@ -72,6 +72,12 @@ func TestKillTwo(t *testing.T) {
 		if a := refused(t, n1, "unreachable"); a.Took > 0 || a.Needed != 2 {
 			t.Error(a)
 		}
+		// The metrics tell the fates apart as the answers did.
+		for fate, want := range map[string]float64{"local": 1, "false": 1, "unknown": 0} {
+			if got := n1.Metric("memd_quorum_failures_total", "committed="+fate); got != want {
+				t.Errorf("%v failures with committed %s, want %v", got, fate, want)
+			}
+		}
 		// Waiting for nobody else is still possible.
 		alone := n1.Store("alone", "content", clustertest.W("1")).Want(201)
 		if alone.Acks != 1 {
