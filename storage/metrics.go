@@ -17,7 +17,7 @@ type metrics struct {
 	fenced        prometheus.Counter
 	collisions    prometheus.Counter
 	futureRows    prometheus.Counter
-	conflicts     prometheus.Counter
+	conflicts     *byNamespace
 	corruptRows   prometheus.Counter
 	refusedRows   prometheus.Counter
 	queueDepth    prometheus.Gauge
@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := makeMetrics()
 	reg.MustRegister(m.commitSeconds, m.batchOps, m.batchBytes, m.ops, m.appliedRows, m.rejected, m.fenced, m.collisions,
-		m.futureRows, m.conflicts, m.corruptRows, m.refusedRows, m.queueDepth, m.quarantined, m.intervals, m.fileBytes, m.stopped)
+		m.futureRows, m.conflicts.vec, m.corruptRows, m.refusedRows, m.queueDepth, m.quarantined, m.intervals, m.fileBytes, m.stopped)
 	return m
 }
 
@@ -60,10 +60,12 @@ func makeMetrics() *metrics {
 			Help: "Rows from other nodes by what they were."}, []string{"kind"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "memd_storage_rejected_total",
 			Help: "Work refused before anything was written."}, []string{"reason"}),
-		fenced:      counter("memd_origin_fenced_total", "Times another process was seen writing under this one's origin."),
-		collisions:  counter("memd_dot_collision_total", "Dots received with other bytes than the ones held."),
-		futureRows:  counter("memd_hlc_future_rows_total", "Versions stamped too far ahead of the local clock to adopt their time."),
-		conflicts:   counter("memd_conflicts_created_total", "Records that got a concurrent version of other content."),
+		fenced:     counter("memd_origin_fenced_total", "Times another process was seen writing under this one's origin."),
+		collisions: counter("memd_dot_collision_total", "Dots received with other bytes than the ones held."),
+		futureRows: counter("memd_hlc_future_rows_total", "Versions stamped too far ahead of the local clock to adopt their time."),
+		conflicts: &byNamespace{seen: make(map[string]struct{}), vec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "memd_conflicts_created_total", Help: "Records that got a concurrent version of other content, by namespace.",
+		}, []string{"ns"})},
 		corruptRows: counter("memd_storage_corrupt_reads_total", "Reads of a row whose checksum did not match."),
 		refusedRows: counter("memd_storage_refused_rows_total", "Pushed rows refused because the clock is too ragged."),
 		queueDepth:  gauge("memd_storage_queue_depth", "Operations waiting for the writer."),
@@ -72,6 +74,32 @@ func makeMetrics() *metrics {
 		fileBytes:   gauge("memd_storage_file_bytes", "Size of the data file."),
 		stopped:     gauge("memd_storage_stopped", "1 after an error that stopped the store."),
 	}
+}
+
+// byNamespace counts by namespace, as long as there are few of them: names are the
+// clients' choice, and a series is for ever.
+type byNamespace struct {
+	vec  *prometheus.CounterVec
+	mu   sync.Mutex // the silent metrics are shared
+	seen map[string]struct{}
+}
+
+const (
+	maxNamespaces   = 100
+	otherNamespaces = "(other)" // no namespace has parentheses
+)
+
+func (c *byNamespace) inc(ns string) {
+	c.mu.Lock()
+	if _, known := c.seen[ns]; !known {
+		if len(c.seen) < maxNamespaces {
+			c.seen[ns] = struct{}{}
+		} else {
+			ns = otherNamespaces
+		}
+	}
+	c.mu.Unlock()
+	c.vec.WithLabelValues(ns).Inc()
 }
 
 func (m *metrics) countApplied(a *Applied) {

@@ -68,6 +68,7 @@ type queue struct {
 	fore   []item // local operations and pushes, in order of arrival
 	pulls  []item
 	bytes  int64
+	paged  bool // the last transaction had a pulled page, and others waited
 	closed bool
 }
 
@@ -110,27 +111,28 @@ func (q *queue) poke() {
 	}
 }
 
-// next takes the work of one transaction: what waits in the foreground, and at most one
-// pulled page beside it, so that neither side starves. With an idle foreground pulled
-// pages share transactions.
+// next takes the work of one transaction. While something waits in the foreground every
+// other one begins with a pulled page, so that pulls take half of the transactions at most,
+// and no less (replication.md B10). With an idle foreground pulled pages share them all.
 func (q *queue) next() []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var bytes int64
+	alone := len(q.fore) == 0
+	p := 0
+	for p < len(q.pulls) && (alone || !q.paged && p == 0) && (p == 0 || bytes+q.pulls[p].size <= maxTxBytes) {
+		bytes += q.pulls[p].size
+		p++
+	}
+	q.paged = p > 0 && !alone
 	n := 0
 	for n < len(q.fore) && n < maxTxItems && (n == 0 || bytes+q.fore[n].size <= maxTxBytes) {
 		bytes += q.fore[n].size
 		n++
 	}
-	work := append(make([]item, 0, n+1), q.fore[:n]...)
-	q.fore = drop(q.fore, n)
-	p := 0
-	for p < len(q.pulls) && (p == 0 || n == 0 && bytes+q.pulls[p].size <= maxTxBytes) {
-		bytes += q.pulls[p].size
-		p++
-	}
-	work = append(work, q.pulls[:p]...)
-	q.pulls = drop(q.pulls, p)
+	work := append(make([]item, 0, n+p), q.pulls[:p]...)
+	work = append(work, q.fore[:n]...)
+	q.fore, q.pulls = drop(q.fore, n), drop(q.pulls, p)
 	q.bytes -= bytes
 	return work
 }
@@ -142,12 +144,12 @@ func (q *queue) putBack(items []item) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for n < len(items) && (items[n].apply == nil || items[n].apply.push) {
-		n++
+	p := 0
+	for p < len(items) && items[p].apply != nil && !items[p].apply.push {
+		p++
 	}
-	q.fore = slices.Insert(q.fore, 0, items[:n]...)
-	q.pulls = slices.Insert(q.pulls, 0, items[n:]...)
+	q.pulls = slices.Insert(q.pulls, 0, items[:p]...)
+	q.fore = slices.Insert(q.fore, 0, items[p:]...)
 	for i := range items {
 		q.bytes += items[i].size
 	}

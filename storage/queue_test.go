@@ -61,8 +61,9 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// Live writes do not wait behind a backlog of pulled pages, and the backlog moves on.
-func TestPullsShareTransactionsOneByOne(t *testing.T) {
+// Live writes do not wait behind a backlog of pulled pages, which have half of the
+// transactions while somebody waits, no more and no less.
+func TestPullsTakeTurns(t *testing.T) {
 	src := storagetest.Open(t)
 	for i := range 10 {
 		put(t, src, key(fmt.Sprint(i)), doc("ns", fmt.Sprint(i), "v"))
@@ -79,21 +80,43 @@ func TestPullsShareTransactionsOneByOne(t *testing.T) {
 			s.Submit(storage.Op{Fn: func(*storage.Tx) error { return nil }, Done: func(storage.Result, error) { written++ }})
 		}
 	}
-	write(5)
-	s.Step()
-	if written != 5 || pulled != 1 {
-		t.Errorf("%d written, %d pulled", written, pulled)
-	}
-	write(5)
-	s.Step()
-	if written != 10 || pulled != 2 {
-		t.Errorf("%d written, %d pulled", written, pulled)
+	for i, want := range []int{1, 1, 2, 2, 3} {
+		write(5)
+		s.Step()
+		if written != 5*(i+1) || pulled != want {
+			t.Errorf("step %d: %d written, %d pulled", i+1, written, pulled)
+		}
 	}
 	s.Step() // nobody waits: the rest at once
 	if pulled != 10 {
 		t.Errorf("%d pulled", pulled)
 	}
 	same(t, src, s)
+}
+
+// More live writes than a transaction takes do not keep a page from its turn.
+func TestPullsAreNotStarved(t *testing.T) {
+	src := storagetest.Open(t)
+	put(t, src, key("pulled"), doc("ns", "pulled", "v"))
+	s := storagetest.Open(t)
+	write := func() {
+		for i := range 3000 {
+			s.Submit(storage.Op{Fn: func(tx *storage.Tx) error {
+				_, err := tx.Put(key(fmt.Sprint(i)), doc("ns", fmt.Sprint(i), strings.Repeat("v", 4000)), storage.PutOptions{})
+				return err
+			}})
+		}
+	}
+	write()
+	s.Step() // does not finish them, and makes them wait
+	pulled := false
+	s.SubmitApply(storage.Batch{Rows: since(t, src, storage.SinceRequest{}).Rows}, func(storage.Applied, error) { pulled = true })
+	s.Step()
+	if !pulled {
+		t.Error("the page waits")
+	}
+	s.Step()
+	s.Step()
 }
 
 func TestNoSpace(t *testing.T) {

@@ -177,7 +177,7 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 	w.state.sum.add(c.facts.sum)
 	w.ix.replace(key, &old, &c.facts)
 	if c.facts.conflicts > old.conflicts {
-		w.s.metrics.conflicts.Inc()
+		w.s.metrics.conflicts.inc(c.facts.ns)
 	}
 	if err := w.writeMarks(k, c); err != nil {
 		return nil, err
