@@ -246,4 +246,18 @@ func TestPushFrames(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", c.name, status, text, c.status)
 		}
 	}
+	// A full queue is told as 429 when it met all batches, and batch by batch else.
+	for _, taken := range []uint64{0, 2} {
+		f.push = func(b *wire.PushBatch, done func(wire.Ack)) {
+			result := wire.AckBusy
+			if b.Seq == taken {
+				result = wire.AckOK
+			}
+			done(wire.Ack{Seq: b.Seq, Result: result, Name: "n1"})
+		}
+		status, acks, text := post(string(body))
+		if all := taken == 0; all != (status == http.StatusTooManyRequests) || all != strings.Contains(text, `"error"`) || !all && (status != 200 || len(acks) != 3) {
+			t.Errorf("%d taken: %d %v %s", taken, status, acks, text)
+		}
+	}
 }

@@ -148,10 +148,17 @@ func (c *call) pushFrames() error {
 		c.door.Node.Push(c.context(), from, f.Batch, w.done)
 	}
 	acks := make([]wire.Ack, len(waiting))
+	busy := 0
 	for i, w := range waiting {
 		if acks[i], err = w.wait(c.context()); err != nil {
 			return err
 		}
+		if acks[i].Result == wire.AckBusy {
+			busy++
+		}
+	}
+	if busy > 0 && busy == len(acks) { // posting all of it again is right, and what is here already costs nothing
+		return wire.ErrBusy
 	}
 	h := c.Header()
 	c.door.Self.Hello().Set(h)
