@@ -68,6 +68,9 @@ func (n *Node) loadMembers() error {
 	}
 	if n.members.set(ms) {
 		n.log.Info("registered members", "n", len(ms))
+		if w := n.cfg.QuorumWrites; w > len(ms) && len(ms) >= n.cfg.BootstrapExpect {
+			n.log.Warn("quorum-writes is above the number of members: writes are refused until more have joined", "quorum_writes", w, "n", len(ms))
+		}
 		n.reconcilePeers()
 	}
 	return nil
