@@ -13,6 +13,7 @@ import (
 type Node interface {
 	Memories
 	Reader
+	Historian
 	Gate
 	Syncer
 	Original

@@ -175,6 +175,16 @@ func (f *fake) List(ctx context.Context, filter memory.Filter, opt ReadOptions) 
 	return rows[:min(len(rows), filter.Limit)], f.enter(ctx)
 }
 
+func (f *fake) Revisions(ctx context.Context, id string, opt ReadOptions) (Revisions, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.id, f.read = id, opt
+	other := clock.Dot{Origin: testOrigin, Counter: 7}
+	return Revisions{ID: "m1", Lost: []Revision{
+		{Dot: testDot, WrittenAt: testNow, Agent: "ai:bob", Body: []byte(`{"id":"m1"}`)}, {Dot: other, WrittenAt: testNow, Agent: "ai:eve"},
+	}}, f.enter(ctx)
+}
+
 func (f *fake) Stats(ctx context.Context, opt ReadOptions) (Stats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -66,6 +66,7 @@ func (d *Door) routes() *mux.Router {
 		http.MethodPut:    plain((*call).update),
 		http.MethodDelete: plain((*call).delete),
 	})
+	add("/api/v1/memories/{id}/revisions", verbs{http.MethodGet: read((*call).revisions)})
 	add(wire.PathSince, verbs{
 		http.MethodGet:  plain((*call).since),
 		http.MethodPost: plain((*call).since),

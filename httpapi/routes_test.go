@@ -39,6 +39,9 @@ func TestAnswers(t *testing.T) {
 		{"get", "GET", "/api/v1/memories/m1", "", nil, 200, `{"memory":{"id":"m1","title":"T","token":"TOKEN"},"links":[]}`},
 		{"get with siblings", "GET", "/api/v1/memories/m1?conflicts=1", "", nil, 200,
 			`{"memory":{"id":"m1","title":"T","token":"TOKEN"},"links":[],"siblings":[{"dot":"0123456789abcdef:42","memory":{"id":"m1"}}]}`},
+		{"revisions", "GET", "/api/v1/memories/m1/revisions", "", nil, 200,
+			`{"id":"m1","revisions":[{"dot":"0123456789abcdef:42","written_at":"2026-05-01T10:00:00+00:00","agent_id":"ai:bob","held":true,"memory":{"id":"m1"}},` +
+				`{"dot":"0123456789abcdef:7","written_at":"2026-05-01T10:00:00+00:00","agent_id":"ai:eve","held":false}],"count":2}`},
 		{"update", "PUT", "/api/v1/memories/m1", `{"title":"T"}`, nil, 200,
 			`{"id":"m1","title":"T","token":"TOKEN","dot":"0123456789abcdef:42","acks":2}`},
 		{"delete", "DELETE", "/api/v1/memories/m1", "", nil, 200, `{"deleted":true,"id":"m1","dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`},

@@ -67,7 +67,13 @@ type Answer struct {
 		Dot    string `json:"dot"`
 		Memory Record `json:"memory"`
 	} `json:"siblings"`
-	Memories []Record `json:"memories"`
+	Memories  []Record `json:"memories"`
+	Revisions []struct {
+		Dot    string  `json:"dot"`
+		Agent  string  `json:"agent_id"`
+		Held   bool    `json:"held"`
+		Memory *Record `json:"memory"`
+	} `json:"revisions"`
 
 	Total     int      `json:"total"`
 	Local     bool     `json:"local"`

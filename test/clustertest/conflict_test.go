@@ -66,10 +66,27 @@ func TestConcurrentUpdates(t *testing.T) {
 			t.Error(done)
 		}
 		c.WaitEqual()
+		first := ""
 		for _, n := range c.Running() {
 			got := n.Get(w.ID, clustertest.Conflicts()).Want(200)
 			if got.Memory.Content != "decided" || got.Memory.Conflicts != 0 || len(got.Siblings) != 0 || n.Status().Conflicts != 0 {
 				t.Errorf("%s: %v", n.Label, got)
+			}
+			// What was lost is said, and was held everywhere.
+			lost := n.Do("GET", "/api/v1/memories/"+w.ID[:13]+"/revisions", nil).Want(200)
+			if len(lost.Revisions) == 0 || lost.ID != w.ID {
+				t.Fatalf("%s: %v", n.Label, lost)
+			}
+			for _, r := range lost.Revisions {
+				if !r.Held || r.Memory.ID != w.ID || !slices.Contains([]string{"left", "right", "left, again"}, r.Memory.Content) || r.Dot == "" || r.Agent == "" {
+					t.Errorf("%s: %v", n.Label, lost)
+				}
+			}
+			if first == "" {
+				first = lost.Raw
+			}
+			if lost.Raw != first {
+				t.Errorf("%s: %v, others %s", n.Label, lost, first)
 			}
 		}
 	})
