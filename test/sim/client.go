@@ -39,7 +39,7 @@ const (
 type attempt struct {
 	p        *process
 	req      *request
-	at       int // place in the transaction
+	item     *item
 	quorum   int
 	promised int // W by the registry, whatever the node made of it
 	wait     *replication.Wait
@@ -91,7 +91,7 @@ func (p *process) submit(req *request) *attempt {
 	if !ok {
 		return nil
 	}
-	a := &attempt{p: p, req: req, at: len(p.fore), quorum: quorum, promised: req.quorum, wait: p.tracker.NewWait(quorum)}
+	a := &attempt{p: p, req: req, quorum: quorum, promised: req.quorum, wait: p.tracker.NewWait(quorum)}
 	if a.promised == 0 {
 		a.promised = len(p.members)/2 + 1
 	}
@@ -104,7 +104,8 @@ func (p *process) submit(req *request) *attempt {
 		p.w.fail("error", "submit at %s: %v", p.slot, err)
 		return nil
 	}
-	p.fore = append(p.fore, &item{op: a})
+	a.item = &item{op: a}
+	p.fore = append(p.fore, a.item)
 	p.attempts = append(p.attempts, a)
 	return a
 }
@@ -129,7 +130,7 @@ func (a *attempt) done(_ storage.Result, err error) {
 // fn is the verb inside the transaction, as in package node.
 func (a *attempt) fn(tx *storage.Tx) error {
 	p, req := a.p, a.req
-	p.tell(a.at)
+	p.tell(slices.Index(p.turn, a.item))
 	p.ran++ // this one
 	switch held, err := a.earlier(tx); {
 	case err != nil:
@@ -228,7 +229,7 @@ func (a *attempt) put(tx *storage.Tx, key memory.Key, title string, over bool) e
 	self.add(a.made.n)
 	row := told{key: n, known: known.union(self)}
 	p.draft = p.draft.tell(row)
-	p.fore[a.at].rows = []told{row}
+	a.item.rows = []told{row}
 	p.rows[dot] = row
 	p.checkMade(tx, a.made, over)
 	return nil

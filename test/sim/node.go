@@ -121,11 +121,13 @@ type process struct {
 	synced   bool // one pull was complete since the start
 	fenced   bool // another process bears the name, and was first
 
-	// The transaction under way, or the next one.
+	// What is queued, and the transaction under way.
 	fore, back []*item
+	paged      bool    // the one before had a page although others waited
+	turn       []*item // what it takes, in its order
 	base       knowledge
 	draft      knowledge
-	ran        int // items whose effect is in draft
+	ran        int // items of turn whose effect is in draft
 	stepping   bool
 	plan       string // the point at which it will crash; "" = none
 	crashing   bool
@@ -213,9 +215,26 @@ func (p *process) staged(st storage.Staged) {
 	p.log.Append(st.Base, st.Floor, rows)
 }
 
+// next is what the store will take next, in its order: while something waits in the
+// foreground every other transaction begins with a page.
+func (p *process) next() []*item {
+	var turn []*item
+	switch {
+	case len(p.fore) == 0:
+		turn, p.back, p.paged = p.back, nil, false
+	case len(p.back) > 0 && !p.paged:
+		turn, p.back, p.paged = p.back[:1:1], p.back[1:], true
+	default:
+		p.paged = false
+	}
+	turn = append(turn, p.fore...)
+	p.fore = nil
+	return turn
+}
+
 // tell brings draft up to the first n items of the transaction.
 func (p *process) tell(n int) {
-	for _, it := range slices.Concat(p.fore, p.back)[p.ran:n] {
+	for _, it := range p.turn[p.ran:n] {
 		p.ran++
 		for _, t := range it.rows {
 			if !t.defect {
@@ -226,28 +245,36 @@ func (p *process) tell(n int) {
 }
 
 func (p *process) finishDraft() {
-	p.tell(len(p.fore) + len(p.back))
+	p.tell(len(p.turn))
 	p.slot.known = p.draft
 }
 
-// step runs one transaction over what is queued. It reports whether the process lives.
+// step commits what is queued. It reports whether the process lives.
 func (p *process) step() bool {
-	w := p.w
-	if p.stepping || len(p.fore)+len(p.back) == 0 {
-		return true
+	for !p.stepping && len(p.fore)+len(p.back) > 0 {
+		if !p.transact() {
+			return false
+		}
 	}
+	return true
+}
+
+// transact runs one transaction over what is queued. It reports whether the process lives.
+func (p *process) transact() bool {
+	w := p.w
+	p.turn = p.next()
 	p.base = p.slot.known
 	p.draft, p.ran, p.stepping = slices.Clone(p.base), 0, true
 	_, err := p.store.Step()
 	p.stepping = false
 	w.stats.Commits++
 	if err == nil {
-		if slices.ContainsFunc(p.back, func(it *item) bool { return it.failed }) || slices.ContainsFunc(p.fore, func(it *item) bool { return it.failed }) {
+		if slices.ContainsFunc(p.turn, func(it *item) bool { return it.failed }) {
 			p.retell()
 		}
 		p.finishDraft()
 	}
-	p.fore, p.back, p.plan = nil, nil, ""
+	p.turn, p.plan = nil, ""
 	switch {
 	case p.crashing:
 		w.stats.Crashes++
