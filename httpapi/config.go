@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,10 @@ type Config struct {
 	// address (0.0.0.0) stands for every IP address: a page that was led here by DNS
 	// rebinding always says a name.
 	Hosts []string
+
+	// MCP answers at /mcp; nil = there is none. It gets requests that have passed the door's
+	// own checks, a body that ends at the door's limit, and a context that ends at Timeout.
+	MCP http.Handler
 
 	// Timeout ends the context of a request that is not a stream; 0 = 30 s.
 	Timeout time.Duration

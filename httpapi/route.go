@@ -78,6 +78,13 @@ func (d *Door) routes() *mux.Router {
 	add("/api/v1/health", verbs{http.MethodGet: plain((*call).health)})
 	add("/livez", verbs{http.MethodGet: plain((*call).live)})
 	add("/readyz", verbs{http.MethodGet: plain((*call).ready)})
+	if d.MCP != nil {
+		add(PathMCP, verbs{
+			http.MethodPost:   plain((*call).mcp),
+			http.MethodGet:    plain((*call).mcp),
+			http.MethodDelete: plain((*call).mcp),
+		})
+	}
 	add("/metrics", verbs{http.MethodGet: plain((*call).metricsAll)})
 	add("/api/v1/metrics", verbs{http.MethodGet: plain((*call).metricsOwn)})
 	return r

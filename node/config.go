@@ -12,6 +12,7 @@ import (
 
 	"github.com/memd/memd/cluster"
 	"github.com/memd/memd/internal/mutant"
+	"github.com/memd/memd/mcpserver"
 	"github.com/memd/memd/memory"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	QuorumWrites    int           // W; 0 = majority of the registered members
 	QuorumTimeout   time.Duration // 0 = 2 s
 	CatchupInterval time.Duration // period of the safety-net pull; 0 = triggers only
+
+	MCPTools string // "default" or "all"; "" = default
 
 	ClockOffset time.Duration // test only: shifts this node's wall clock
 	Log         *slog.Logger  // nil = discard
@@ -63,6 +66,9 @@ func (c *Config) validate() error {
 		return errors.New("times cannot be negative")
 	case c.BootstrapExpect > 1 && c.QuorumWrites > c.BootstrapExpect:
 		return fmt.Errorf("quorum-writes is %d with %d members expected: no write could succeed", c.QuorumWrites, c.BootstrapExpect)
+	}
+	if err := mcpserver.ValidTools(c.MCPTools); err != nil {
+		return fmt.Errorf("mcp-tools is %w", err)
 	}
 	c.BootstrapExpect = max(c.BootstrapExpect, 1)
 	if c.QuorumTimeout == 0 {

@@ -26,6 +26,7 @@ import (
 // Node is one running memd. What talks to what:
 //
 //	clients ──► httpapi ──► node (verbs) ──► storage ──► bbolt
+//	agents ──► httpapi ──► mcpserver ──► the same verbs
 //	                                           │ staged rows, before the fsync
 //	peers' httpapi ◄── push streams ◄── replication
 //	     │                                     ▲ acks count towards W
@@ -110,7 +111,7 @@ func New(cfg Config) (_ *Node, err error) {
 		OnSynced: n.synced, OnPause: n.pauseOver, Mono: cfg.PauseClock, Mutants: cfg.Mutants,
 	})
 	n.door = httpapi.New(httpapi.Config{
-		Node: n, Self: self, Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
+		Node: n, Self: self, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
 		Registerer: cfg.Registry, Gatherer: cfg.Registry, Log: n.log,
 	})
 	return n, n.loadMembers()

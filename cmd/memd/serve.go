@@ -38,6 +38,7 @@ type serveConfig struct {
 	recall          bool // accepted, and of no effect before recall is there
 	logLevel        string
 	logFormat       string
+	mcpTools        string
 	clockOffset     time.Duration
 }
 
@@ -54,7 +55,6 @@ var laterFlags = []struct{ name, usage string }{
 	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
 	{"gossip-key", "base64 key of 16, 24 or 32 bytes"},
 	{"admin-addr", "address of metrics and pprof"},
-	{"mcp-tools", "default or all"},
 	{"peer-networks", "CIDRs that peers' addresses must be in"},
 	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
 	{"embeddings-model", "model to ask it for"},
@@ -85,6 +85,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
 	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
 	f.BoolVar(&c.recall, "recall", true, "keep the full-text index on this node (comes with recall; accepted from the start)")
+	f.StringVar(&c.mcpTools, "mcp-tools", "default", "tools that agents are given over MCP: default or all")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&c.clockOffset, "clock-offset", 0, "test only: shifts this node's wall clock")
@@ -174,7 +175,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
-		CatchupInterval: c.catchupInterval, ClockOffset: c.clockOffset, Log: log, Registry: reg,
+		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
 	if errors.Is(err, node.ErrConfig) {
 		return &usageError{err}

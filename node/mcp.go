@@ -1,0 +1,204 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/mcpserver"
+	"github.com/memd/memd/memory"
+)
+
+// mcpService is the node as the MCP door sees it: the same verbs as over HTTP.
+type mcpService struct{ n *Node }
+
+// MCP is this node's MCP door. agent and place are those of mcpserver.Config.
+func (n *Node) MCP(agent, place string) *mcpserver.Server {
+	return mcpserver.New(mcpserver.Config{
+		Service: mcpService{n}, Tools: n.cfg.MCPTools, Version: n.cfg.Version, Agent: agent, Place: place, Log: n.log,
+	})
+}
+
+// token reads a token that an agent handed back.
+func token(field, s string) (*clock.Clock, error) {
+	if s == "" {
+		return nil, nil
+	}
+	c, err := clock.ParseToken(s)
+	if err != nil {
+		return nil, &memory.FieldError{Field: field, Problem: "is not a token: pass one as an answer gave it"}
+	}
+	return &c, nil
+}
+
+// write does for a changing tool what the HTTP door does before a changing verb.
+func (s mcpService) write(ctx context.Context, o mcpserver.WriteOptions) (httpapi.WriteOptions, error) {
+	s.n.Beat()
+	out := httpapi.WriteOptions{Agent: o.Agent, Anonymous: o.Anonymous, IdempotencyKey: o.IdempotencyKey}
+	after, err := token("after", o.After)
+	if err != nil {
+		return out, err
+	}
+	if out.Match, err = token("if_match", o.Match); err != nil {
+		return out, err
+	}
+	return out, s.n.reach(ctx, after)
+}
+
+// read is the same for a reading tool.
+func (s mcpService) read(ctx context.Context, o mcpserver.ReadOptions) (opt httpapi.ReadOptions, stale bool, err error) {
+	if stale, err = s.n.Admit(ctx); err != nil {
+		return opt, stale, err
+	}
+	opt.Conflicts = o.Conflicts
+	opt.After, err = token("after", o.After)
+	return opt, stale, err
+}
+
+func (s mcpService) Store(ctx context.Context, d memory.Draft, o mcpserver.WriteOptions) (mcpserver.Stored, error) {
+	opt, err := s.write(ctx, o)
+	if err != nil {
+		return mcpserver.Stored{}, err
+	}
+	c, err := s.n.Create(ctx, d, opt)
+	return mcpserver.Stored{
+		ID: c.ID, Title: c.Title, Namespace: c.Namespace, Tier: c.Tier, AgentID: c.Agent,
+		Existing: c.Existing, Acks: c.Acks, Token: c.Token.Token(),
+	}, err
+}
+
+func (s mcpService) Update(ctx context.Context, id string, p memory.Patch, o mcpserver.WriteOptions) (mcpserver.Memory, error) {
+	opt, err := s.write(ctx, o)
+	if err != nil {
+		return mcpserver.Memory{}, err
+	}
+	u, err := s.n.Update(ctx, id, p, opt)
+	if err != nil {
+		return mcpserver.Memory{}, err
+	}
+	return shownAs(u.Body)
+}
+
+func (s mcpService) Delete(ctx context.Context, id string, o mcpserver.WriteOptions) (mcpserver.Deleted, error) {
+	opt, err := s.write(ctx, o)
+	if err != nil {
+		return mcpserver.Deleted{}, err
+	}
+	d, err := s.n.Delete(ctx, id, opt)
+	return mcpserver.Deleted{ID: d.ID, Token: d.Token.Token()}, err
+}
+
+func (s mcpService) Get(ctx context.Context, id string, o mcpserver.ReadOptions) (out mcpserver.Full, err error) {
+	opt, stale, err := s.read(ctx, o)
+	if err != nil {
+		return out, err
+	}
+	m, err := s.n.Get(ctx, id, opt)
+	if err != nil {
+		return out, err
+	}
+	out.Stale = stale
+	if out.Memory, err = shownAs(m.Body); err != nil {
+		return out, err
+	}
+	for _, other := range m.Siblings {
+		lost, err := shownAs(other.Body)
+		if err != nil {
+			return out, err
+		}
+		out.Siblings = append(out.Siblings, lost)
+	}
+	return out, nil
+}
+
+func (s mcpService) List(ctx context.Context, f memory.Filter, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	opt, stale, err := s.read(ctx, o)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	rows, err := s.n.List(ctx, f, opt)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	out := mcpserver.Page{Stale: stale}
+	for _, r := range rows {
+		m, err := shownAs(r.Body)
+		if err != nil {
+			return out, err
+		}
+		out.Memories = append(out.Memories, m)
+	}
+	return out, nil
+}
+
+func (s mcpService) SessionStart(ctx context.Context, namespace string, limit int, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return s.List(ctx, memory.Filter{Namespace: namespace, Limit: limit}, o)
+}
+
+func (s mcpService) Stats(ctx context.Context, o mcpserver.ReadOptions) (memory.Raw, error) {
+	opt, _, err := s.read(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.n.Stats(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	return memory.AppendJSON(nil, st)
+}
+
+func (s mcpService) Status(ctx context.Context) (memory.Raw, error) {
+	st, err := s.n.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return memory.AppendJSON(nil, st)
+}
+
+// shownAs reads a memory from its rendered form. What a node renders can be read, so an
+// error is its own fault, whatever kind it would be on the way in.
+func shownAs(body []byte) (mcpserver.Memory, error) {
+	m, err := mcpserver.ParseMemory(body)
+	if err != nil {
+		return m, fmt.Errorf("read a rendered memory: %s", err.Error())
+	}
+	return m, nil
+}
+
+// What is not served yet.
+
+func (s mcpService) Recall(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return mcpserver.Page{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Search(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return mcpserver.Page{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
+	return mcpserver.Linked{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Promote(context.Context, string, mcpserver.WriteOptions) (mcpserver.Memory, error) {
+	return mcpserver.Memory{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Forget(context.Context, mcpserver.Forget, mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
+	return mcpserver.Forgotten{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Links(context.Context, string, mcpserver.ReadOptions) ([]mcpserver.Link, error) {
+	return nil, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Consolidate(context.Context, mcpserver.Consolidation, mcpserver.WriteOptions) (mcpserver.Consolidated, error) {
+	return mcpserver.Consolidated{}, mcpserver.ErrNotHere
+}
+
+func (s mcpService) Capabilities(context.Context) (memory.Raw, error) {
+	return memory.AppendJSON(nil, struct {
+		Service string `json:"service"`
+		Version string `json:"version"`
+	}{"memd", s.n.cfg.Version})
+}
