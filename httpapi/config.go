@@ -15,6 +15,7 @@ type Node interface {
 	Memories
 	Reader
 	Historian
+	Porter
 	Gate
 	Syncer
 	Original

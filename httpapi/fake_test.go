@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,43 @@ func (f *fake) Revisions(ctx context.Context, id string, opt ReadOptions) (Revis
 	return Revisions{ID: "m1", Lost: []Revision{
 		{Dot: testDot, WrittenAt: testNow, Agent: "ai:bob", Body: []byte(`{"id":"m1"}`)}, {Dot: other, WrittenAt: testNow, Agent: "ai:eve"},
 	}}, f.enter(ctx)
+}
+
+func (f *fake) Export(ctx context.Context, o ExportOptions, yield func(Exported) error) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return "", err
+	}
+	if o.From == "bad" {
+		return "", &memory.FieldError{Field: "from", Problem: "is not what an export gave as next"}
+	}
+	next := ""
+	for i := range 3 {
+		if i > 0 && i == o.Limit {
+			next = "more"
+			break
+		}
+		if o.From == "breaks" && i == 1 {
+			return "", memory.ErrStopped
+		}
+		if err := yield(Exported{Memories: [][]byte{[]byte(`{"id":"m` + strconv.Itoa(i) + `"}`)}}); err != nil {
+			return "", err
+		}
+	}
+	return next, nil
+}
+
+func (f *fake) Import(ctx context.Context, in Import, opt WriteOptions) (Imported, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(ctx); err != nil {
+		return Imported{}, err
+	}
+	if err := f.wanted(opt); err != nil {
+		return Imported{}, err
+	}
+	return Imported{Imported: len(in.Memories), Errors: []string{}, Acks: 2, Token: testToken.Token()}, nil
 }
 
 func (f *fake) Stats(ctx context.Context, opt ReadOptions) (Stats, error) {

@@ -73,6 +73,8 @@ func (d *Door) routes() *mux.Router {
 	})
 	add(wire.PathPush, verbs{http.MethodPost: plain((*call).push)})
 	add("/api/v1/writes/{origin}/{counter}", verbs{http.MethodGet: read((*call).writeStatus)})
+	add("/api/v1/export", verbs{http.MethodGet: read((*call).export)})
+	add("/api/v1/import", verbs{http.MethodPost: plain((*call).importAll)})
 	add("/api/v1/stats", verbs{http.MethodGet: read((*call).stats)})
 	add("/api/v1/cluster", verbs{http.MethodGet: plain((*call).cluster)})
 	add("/api/v1/health", verbs{http.MethodGet: plain((*call).health)})

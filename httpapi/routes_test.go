@@ -42,6 +42,7 @@ func TestAnswers(t *testing.T) {
 		{"revisions", "GET", "/api/v1/memories/m1/revisions", "", nil, 200,
 			`{"id":"m1","revisions":[{"dot":"0123456789abcdef:42","written_at":"2026-05-01T10:00:00+00:00","agent_id":"ai:bob","held":true,"memory":{"id":"m1"}},` +
 				`{"dot":"0123456789abcdef:7","written_at":"2026-05-01T10:00:00+00:00","agent_id":"ai:eve","held":false}],"count":2}`},
+		{"import", "POST", "/api/v1/import", `{"memories":[{},{}]}`, nil, 200, `{"imported":2,"unchanged":0,"errors":[],"acks":2,"token":"TOKEN"}`},
 		{"update", "PUT", "/api/v1/memories/m1", `{"title":"T"}`, nil, 200,
 			`{"id":"m1","title":"T","token":"TOKEN","dot":"0123456789abcdef:42","acks":2}`},
 		{"delete", "DELETE", "/api/v1/memories/m1", "", nil, 200, `{"deleted":true,"id":"m1","dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`},

@@ -263,6 +263,11 @@ func (tx *Tx) Each(kind memory.Kind) iter.Seq2[memory.Record, error] {
 	return tx.records([]byte{byte(kind)}, []byte{byte(kind) + 1})
 }
 
+// After is Records behind a key, for a walk that goes on in another transaction.
+func (tx *Tx) After(key memory.Key) iter.Seq2[memory.Record, error] {
+	return tx.records(append([]byte(key), 0), nil)
+}
+
 func (tx *Tx) records(lo, hi []byte) iter.Seq2[memory.Record, error] {
 	return func(yield func(memory.Record, error) bool) {
 		for k := range tx.table().all(lo, hi) {

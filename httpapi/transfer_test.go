@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestExport(t *testing.T) {
+	d, _ := newDoor(t, new(fake))
+	server := httptest.NewServer(d)
+	defer server.Close()
+	get := func(query string) (int, string, error) {
+		resp, err := http.Get(server.URL + "/api/v1/export" + query)
+		if err != nil {
+			return 0, "", err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body), err
+	}
+	for query, want := range map[string]string{
+		"":         `{"memories":[{"id":"m0"},{"id":"m1"},{"id":"m2"}],"links":[],"count":3,"exported_at":"`,
+		"?limit=2": `{"memories":[{"id":"m0"},{"id":"m1"}],"links":[],"count":2,"next":"more","exported_at":"`,
+	} {
+		if status, body, err := get(query); status != 200 || !strings.HasPrefix(body, want) || !strings.HasSuffix(body, `"}`) || err != nil {
+			t.Errorf("%s: %d %s %v", query, status, body, err)
+		}
+	}
+	for _, query := range []string{"?from=bad", "?limit=-1", "?limit=x", "?namespace=a//b", "?from=a&from=b"} {
+		if status, body, _ := get(query); status != 400 || !strings.HasPrefix(body, `{"error":`) {
+			t.Errorf("%s: %d %s", query, status, body)
+		}
+	}
+	// What went out of one that broke does not look whole.
+	if _, body, err := get("?from=breaks"); err == nil {
+		t.Errorf("a broken export ends well: %s", body)
+	}
+}
+
+func TestBadImports(t *testing.T) {
+	f := new(fake)
+	d, _ := newDoor(t, f)
+	for _, body := range []string{``, `null`, `[]`, `{}`, `{"memories":7}`, `{"memories":[{}],"memories":[]}`, `{"memories":[` + strings.Repeat(`{},`, 1000) + `{}]}`} {
+		if w := serve(d, request("POST", "/api/v1/import", body)); w.Code != 400 || !strings.HasPrefix(w.Body.String(), `{"error":`) {
+			t.Errorf("%.40s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	if f.calls != 0 {
+		t.Errorf("%d reached the node", f.calls)
+	}
+}
