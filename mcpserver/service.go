@@ -239,3 +239,27 @@ type Consolidated struct {
 	Consolidated int
 	Token        string
 }
+
+// What a Service is handed over and tells apart, by the names of this package: one that
+// stands on a client needs no other package of memd's.
+type (
+	// Draft is that of package memory.
+	Draft = memory.Draft
+	// Patch is that of package memory.
+	Patch = memory.Patch
+	// Filter is that of package memory.
+	Filter = memory.Filter
+	// Raw is one JSON value, as it was written.
+	Raw = memory.Raw
+)
+
+// JSON is v as a document that a Service answers.
+func JSON(v any) (Raw, error) { return memory.AppendJSON(nil, v) }
+
+// FormatTime is t as a Memory has it; the zero time and nil are "".
+func FormatTime(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return memory.FormatTime(*t)
+}

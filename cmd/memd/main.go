@@ -84,6 +84,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newServe(), newDev(), newStatus(), newMembers(), newVerify(), newVersion())
+	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newVersion())
 	return root
 }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/memd/memd/client"
+	"github.com/memd/memd/mcpserver"
+)
+
+// remote is a mesh as the MCP door sees it: the verbs of whatever node of it answers.
+type remote struct{ c *client.Client }
+
+// told is a node's answer in the words of the MCP door: a node that lacks an endpoint is
+// of an older version, and must not be taken for one that lacks a memory.
+func told(err error) error {
+	if e, ok := errors.AsType[*client.Error](err); ok && (e.Code == "NO_ROUTE" || e.Code == "METHOD_NOT_ALLOWED") {
+		return mcpserver.ErrNotHere
+	}
+	return err
+}
+
+// write waits for what the call has to come after, and hands the rest on.
+func (r remote) write(ctx context.Context, o mcpserver.WriteOptions) (client.WriteOptions, error) {
+	opt := client.WriteOptions{IdempotencyKey: o.IdempotencyKey, Agent: o.Agent, Match: o.Match}
+	if o.After == "" {
+		return opt, nil
+	}
+	_, err := r.c.Stats(ctx, client.ReadOptions{After: o.After})
+	return opt, told(err)
+}
+
+func (r remote) Store(ctx context.Context, d mcpserver.Draft, o mcpserver.WriteOptions) (mcpserver.Stored, error) {
+	opt, err := r.write(ctx, o)
+	if err != nil {
+		return mcpserver.Stored{}, err
+	}
+	out, err := r.c.Store(ctx, client.Draft{
+		Title: or(d.Title), Content: or(d.Content), Tier: or(d.Tier), Namespace: or(d.Namespace), Tags: d.Tags,
+		Priority: int(or(d.Priority)), Confidence: d.Confidence, Source: or(d.Source), TTLSecs: or(d.TTLSecs), ExpiresAt: d.ExpiresAt,
+		AgentID: or(d.AgentID), Scope: or(d.Scope), OnConflict: or(d.OnConflict), Metadata: d.Metadata,
+	}, opt)
+	if err != nil {
+		return mcpserver.Stored{}, told(err)
+	}
+	return mcpserver.Stored{
+		ID: out.ID, Title: out.Title, Namespace: out.Namespace, Tier: out.Tier, AgentID: out.AgentID,
+		Existing: out.Existing, Acks: out.Acks, Token: out.Token,
+	}, nil
+}
+
+func or[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func (r remote) Update(ctx context.Context, id string, p mcpserver.Patch, o mcpserver.WriteOptions) (mcpserver.Memory, error) {
+	opt, err := r.write(ctx, o)
+	if err != nil {
+		return mcpserver.Memory{}, err
+	}
+	patch := client.Patch{
+		Title: p.Title, Content: p.Content, Tier: p.Tier, Namespace: p.Namespace, Tags: p.Tags, Confidence: p.Confidence,
+		ExpiresAt: p.ExpiresAt, ClearExpiry: p.ClearExpiry, Metadata: p.Metadata,
+	}
+	if p.Priority != nil {
+		patch.Priority = new(int(*p.Priority))
+	}
+	out, err := r.c.Update(ctx, id, patch, opt)
+	if err != nil {
+		return mcpserver.Memory{}, told(err)
+	}
+	return shown(&out.Memory), nil
+}
+
+func (r remote) Delete(ctx context.Context, id string, o mcpserver.WriteOptions) (mcpserver.Deleted, error) {
+	opt, err := r.write(ctx, o)
+	if err != nil {
+		return mcpserver.Deleted{}, err
+	}
+	out, err := r.c.Delete(ctx, id, opt)
+	if err != nil {
+		return mcpserver.Deleted{}, told(err)
+	}
+	return mcpserver.Deleted{ID: out.ID, Token: out.Token}, nil
+}
+
+func (r remote) Get(ctx context.Context, id string, o mcpserver.ReadOptions) (mcpserver.Full, error) {
+	m, err := r.c.Get(ctx, id, client.ReadOptions{After: o.After})
+	if err != nil {
+		return mcpserver.Full{}, told(err)
+	}
+	return mcpserver.Full{Memory: shown(m), Stale: m.Stale}, nil
+}
+
+func (r remote) List(ctx context.Context, f mcpserver.Filter, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	rows, err := r.c.List(ctx, f, client.ReadOptions{After: o.After})
+	if err != nil {
+		return mcpserver.Page{}, told(err)
+	}
+	return page(rows), nil
+}
+
+func page(rows []client.Memory) mcpserver.Page {
+	out := mcpserver.Page{Memories: make([]mcpserver.Memory, len(rows))}
+	for i := range rows {
+		out.Memories[i] = shown(&rows[i])
+		out.Stale = out.Stale || rows[i].Stale
+	}
+	return out
+}
+
+// shown is a memory in the words of the MCP door.
+func shown(m *client.Memory) mcpserver.Memory {
+	out := mcpserver.Memory{
+		ID: m.ID, Title: m.Title, Content: m.Content, Namespace: m.Namespace, Tier: m.Tier, Tags: m.Tags, Priority: m.Priority,
+		Confidence: m.Confidence, Source: m.Source, AccessCount: m.AccessCount, CreatedAt: mcpserver.FormatTime(&m.CreatedAt),
+		UpdatedAt: mcpserver.FormatTime(&m.UpdatedAt), LastAccessedAt: mcpserver.FormatTime(m.LastAccessedAt),
+		ExpiresAt: mcpserver.FormatTime(m.ExpiresAt), Metadata: m.Metadata, Conflicts: m.Conflicts, Token: m.Token,
+	}
+	out.Settle()
+	return out
+}
+
+func (r remote) SessionStart(ctx context.Context, namespace string, limit int, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return r.List(ctx, mcpserver.Filter{Namespace: namespace, Limit: limit}, o)
+}
+
+func (r remote) Stats(ctx context.Context, o mcpserver.ReadOptions) (mcpserver.Raw, error) {
+	out, err := r.c.Stats(ctx, client.ReadOptions{After: o.After})
+	if err != nil {
+		return nil, told(err)
+	}
+	return mcpserver.JSON(out)
+}
+
+func (r remote) Status(ctx context.Context) (mcpserver.Raw, error) {
+	out, err := r.c.Cluster(ctx)
+	if err != nil {
+		return nil, told(err)
+	}
+	return mcpserver.JSON(out)
+}
+
+func (r remote) Capabilities(ctx context.Context) (mcpserver.Raw, error) {
+	out, err := r.c.Cluster(ctx)
+	if err != nil {
+		return nil, told(err)
+	}
+	return mcpserver.JSON(struct {
+		Service string `json:"service"`
+		Version string `json:"version"`
+	}{"memd", out.Version})
+}
+
+// What is not served yet.
+
+func (remote) Recall(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return mcpserver.Page{}, mcpserver.ErrNotHere
+}
+
+func (remote) Search(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return mcpserver.Page{}, mcpserver.ErrNotHere
+}
+
+func (remote) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
+	return mcpserver.Linked{}, mcpserver.ErrNotHere
+}
+
+func (remote) Promote(context.Context, string, mcpserver.WriteOptions) (mcpserver.Memory, error) {
+	return mcpserver.Memory{}, mcpserver.ErrNotHere
+}
+
+func (remote) Forget(context.Context, mcpserver.Forget, mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
+	return mcpserver.Forgotten{}, mcpserver.ErrNotHere
+}
+
+func (remote) Links(context.Context, string, mcpserver.ReadOptions) ([]mcpserver.Link, error) {
+	return nil, mcpserver.ErrNotHere
+}
+
+func (remote) Consolidate(context.Context, mcpserver.Consolidation, mcpserver.WriteOptions) (mcpserver.Consolidated, error) {
+	return mcpserver.Consolidated{}, mcpserver.ErrNotHere
+}
