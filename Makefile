@@ -5,7 +5,7 @@ SEEDS    ?= 2000
 FUZZTIME ?= 30s
 BENCH    ?= .
 
-.PHONY: build test race lint sim fuzz chaos bench
+.PHONY: build test race lint sim fuzz chaos conformance bench
 
 build: ## the static binary, bin/memd
 	CGO_ENABLED=0 go build -trimpath -o bin/memd ./cmd/memd
@@ -32,6 +32,9 @@ fuzz: ## each fuzz target of each package for FUZZTIME
 
 chaos: ## the built binary under real faults
 	go test -tags chaos -count=1 -timeout 60m -v ./test/chaos
+
+conformance: ## the official MCP suite and the inspector, pinned; needs npm
+	go test -tags conformance -count=1 -timeout 10m -v ./test/conformance
 
 bench: ## BENCH=regexp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
