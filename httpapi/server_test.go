@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ func listen(t testing.TB, d *Door) (addr string, server *http.Server) {
 	}
 	server = NewServer(ServerConfig{Handler: d, Base: t.Context(), Log: d.Log, HeaderTimeout: 200 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
 	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
+	go func() { defer close(done); _ = server.Serve(Listener(l)) }()
 	t.Cleanup(func() {
 		d.Close()
 		_ = server.Close()
@@ -64,7 +65,11 @@ func TestFraming(t *testing.T) {
 		// handler could see that there was one. What matters is that it is framed once.
 		{"74 length and chunks", rawPost(length+"Transfer-Encoding: chunked\r\n", chunked), 201},
 		{"74 two lengths", rawPost(length+"Content-Length: 5\r\n", goodBody), 400},
-		{"74 unknown transfer encoding", rawPost("Transfer-Encoding: gzip, chunked\r\n", chunked), 501},
+		{"74 unknown transfer encoding", rawPost("Transfer-Encoding: gzip, chunked\r\n", chunked), 400},
+		{"escape that is none", "GET /api/v1/memories/%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+		{"control in a header", rawPost(length+"X-Agent-Id: a\x01\r\n", goodBody), 400},
+		{"unknown expectation", rawPost(length+"Expect: canary\r\n", goodBody), 417},
+		{"HTTP/3.0", "GET /livez HTTP/3.0\r\nHost: localhost\r\n\r\n", 400},
 		// RFC 9112, 5.2: a fold is refused or taken as a space, which net/http does.
 		{"75 folded header", rawPost(length+"X-Folded: a\r\n b\r\n", goodBody), 201},
 		{"75 header with a space in its name", rawPost(length+"X-Agent-Id : a\r\n", goodBody), 400},
@@ -99,7 +104,37 @@ func TestFraming(t *testing.T) {
 			if resp.StatusCode != c.status {
 				t.Errorf("%d %s, want %d", resp.StatusCode, body, c.status)
 			}
+			if resp.StatusCode >= 400 && (!isError(body) || resp.Header.Get("Content-Type") != "application/json" || resp.Header.Get("X-Content-Type-Options") != "nosniff") {
+				t.Errorf("%v %q", resp.Header, body)
+			}
 		})
+	}
+}
+
+// TestBodiesAreNoRefusals: what a memory says is never taken for an answer of net/http's
+// own, wherever in it a write to the connection begins.
+func TestBodiesAreNoRefusals(t *testing.T) {
+	evil := "HTTP/1.1 417 Expectation Failed\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	body, err := json.Marshal(map[string]string{"content": strings.Repeat(evil, 200)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{body: string(body)}
+	d, _ := newDoor(t, f)
+	addr, _ := listen(t, d)
+	client := &http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	for pad := range len(evil) + 20 {
+		f.body = strings.Replace(string(body), `"HTTP`, `"`+strings.Repeat("x", pad)+`HTTP`, 1)
+		resp, err := client.Get("http://" + addr + "/api/v1/memories/m1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || !strings.Contains(string(got), f.body[1:len(f.body)-1]) {
+			t.Fatalf("%d: %v, %d bytes", pad, err, len(got))
+		}
 	}
 }
 
