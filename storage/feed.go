@@ -11,7 +11,7 @@ import (
 )
 
 // Change says that a record changed. Seq orders changes as they arrived here; a record has
-// one entry, at its last change.
+// one entry, at its last change. Key is empty for a row that fails its checksum.
 type Change struct {
 	Seq uint64
 	Key memory.Key
@@ -47,9 +47,8 @@ func (tx *Tx) Changes(after uint64, limit int) (out []Change, err error) {
 	for k, v := cur.Seek(seqKey(after + 1)); k != nil && len(out) < limit; k, v = cur.Next() {
 		key, err := rowKey(k, v)
 		if err != nil {
-			err = fmt.Errorf("row at %x: %w: %w", k, ErrCorrupt, err)
-			tx.s.corrupt(err)
-			return nil, err
+			// Whoever follows the feed must get past it: nothing can be learned from the row.
+			tx.s.corrupt(fmt.Errorf("row at %x: %w: %w", k, ErrCorrupt, err))
 		}
 		out = append(out, Change{Seq: binary.BigEndian.Uint64(k), Key: key})
 	}
