@@ -49,6 +49,7 @@ var owners = map[string][]string{
 	"go.etcd.io/bbolt":                       {"storage"},
 	"github.com/hashicorp/memberlist":        {"cluster", "test/clustertest"},
 	"github.com/gorilla/mux":                 {"httpapi"},
+	"github.com/blevesearch":                 {"recall"},
 	"github.com/modelcontextprotocol/go-sdk": {"mcpserver"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/spf13/pflag":                 {"cmd"},

@@ -16,6 +16,7 @@ type Node interface {
 	Reader
 	Historian
 	Porter
+	Finder
 	Gate
 	Syncer
 	Original

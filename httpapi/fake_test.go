@@ -47,6 +47,7 @@ type fake struct {
 	drafts  []memory.Draft
 	patch   memory.Patch
 	filter  memory.Filter
+	query   Query
 	id      string
 	dot     clock.Dot
 	pull    wire.SinceRequest
@@ -184,6 +185,20 @@ func (f *fake) Revisions(ctx context.Context, id string, opt ReadOptions) (Revis
 	return Revisions{ID: "m1", Lost: []Revision{
 		{Dot: testDot, WrittenAt: testNow, Agent: "ai:bob", Body: []byte(`{"id":"m1"}`)}, {Dot: other, WrittenAt: testNow, Agent: "ai:eve"},
 	}}, f.enter(ctx)
+}
+
+func (f *fake) Recall(ctx context.Context, q Query, opt ReadOptions) (Found, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.query, f.read = q, opt
+	m := f.rendered()
+	return Found{Hits: []FoundMemory{{m, 1.5}, {Rendered{Body: []byte(`{"id":"m2"}`)}, 0.25}}, Mode: "keyword", Tokens: 7, Dropped: 1}, f.enter(ctx)
+}
+
+func (f *fake) Search(ctx context.Context, q Query, opt ReadOptions) (Found, error) {
+	found, err := f.Recall(ctx, q, opt)
+	found.Behind = true
+	return found, err
 }
 
 func (f *fake) Export(ctx context.Context, o ExportOptions, yield func(Exported) error) (string, error) {

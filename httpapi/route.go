@@ -73,6 +73,8 @@ func (d *Door) routes() *mux.Router {
 	})
 	add(wire.PathPush, verbs{http.MethodPost: plain((*call).push)})
 	add("/api/v1/writes/{origin}/{counter}", verbs{http.MethodGet: read((*call).writeStatus)})
+	add("/api/v1/recall", verbs{http.MethodGet: read((*call).recall), http.MethodPost: read((*call).recall)})
+	add("/api/v1/search", verbs{http.MethodGet: read((*call).search)})
 	add("/api/v1/export", verbs{http.MethodGet: read((*call).export)})
 	add("/api/v1/import", verbs{http.MethodPost: plain((*call).importAll)})
 	add("/api/v1/stats", verbs{http.MethodGet: read((*call).stats)})

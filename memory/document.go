@@ -150,6 +150,28 @@ func (m Memory) Promote(now time.Time) Memory {
 	return m
 }
 
+// Recalled is what a memory becomes that was just recalled (contract 1.2): a short one lives for another hour, one of tier mid for
+// another day, and for ever once it is recalled often. It never becomes shorter. changed is false if it stays as it is.
+func (m Memory) Recalled(often bool, now time.Time) (kept Memory, changed bool) {
+	var more time.Duration
+	switch {
+	case m.Tier == TierShort:
+		more = time.Hour
+	case m.Tier == TierMid && often:
+		return m.Promote(now), true
+	case m.Tier == TierMid:
+		more = 24 * time.Hour
+	default:
+		return m, false
+	}
+	until := now.UTC().Add(more).Truncate(time.Second)
+	if m.ExpiresAt.IsZero() || !until.After(m.ExpiresAt) {
+		return m, false
+	}
+	m.ExpiresAt, m.Expiry = until, expiryAt(until)
+	return m, true
+}
+
 // ViewFields is what a reader gets beside the stored value.
 type ViewFields struct {
 	AccessCount    int64

@@ -21,6 +21,9 @@ func load8(s string, i int) uint64 {
 // zeroes has a high bit set if some byte of w is zero. It may also set it above such a byte, never where there is none.
 func zeroes(w uint64) uint64 { return (w - ones) &^ w & highs }
 
+// ValidateText accepts what a memory may say: valid UTF-8, no control character but newline and tab.
+func ValidateText(field, s string) error { return checkText(field, s) }
+
 // checkText is the "clean" rule: valid UTF-8, no control character but newline and tab, no noncharacter.
 func checkText(field, s string) error {
 	for i := 0; i < len(s); {

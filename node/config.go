@@ -31,6 +31,10 @@ type Config struct {
 	GossipAdvertise string
 	Join            []string // gossip addresses of seeds
 
+	// Recall keeps a full-text index in DataDir; without it recall and search are refused
+	// here.
+	Recall bool
+
 	BootstrapExpect int           // members to wait for on a brand-new cluster; 0 = 1
 	QuorumWrites    int           // W; 0 = majority of the registered members
 	QuorumTimeout   time.Duration // 0 = 2 s

@@ -18,6 +18,7 @@ import (
 	"github.com/memd/memd/cluster"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
+	"github.com/memd/memd/recall"
 	"github.com/memd/memd/replication"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/wire"
@@ -44,6 +45,8 @@ type Node struct {
 	pull   *catchup.Manager
 	door   *httpapi.Door
 	server *http.Server
+	index  *recall.Index // nil if this node keeps none
+	keep   *keeper
 
 	listener      net.Listener
 	httpAdvertise string
@@ -110,6 +113,9 @@ func New(cfg Config) (_ *Node, err error) {
 		Log: n.log, Registerer: cfg.Registry, Now: n.now, WaitFor: n.store.WaitFor,
 		OnSynced: n.synced, OnPause: n.pauseOver, Mono: cfg.PauseClock, Mutants: cfg.Mutants,
 	})
+	if err := n.openRecall(); err != nil {
+		return nil, err
+	}
 	n.door = httpapi.New(httpapi.Config{
 		Node: n, Self: self, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
 		Registerer: cfg.Registry, Gatherer: cfg.Registry, Log: n.log,

@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 			os.Unsetenv(name)
 		}
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	// The search library starts its workers when it is linked, and keeps them.
+	workers := goleak.IgnoreAnyFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker")
+	goleak.VerifyTestMain(m, workers, goleak.Cleanup(func(code int) {
 		if built.dir != "" {
 			os.RemoveAll(built.dir)
 		}

@@ -1,0 +1,31 @@
+package recall
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	documents     prometheus.Counter
+	rebuilds      prometheus.Counter
+	batchSeconds  prometheus.Histogram
+	searchSeconds prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, x *Index) *metrics {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	m := &metrics{
+		documents: prometheus.NewCounter(prometheus.CounterOpts{Name: "memd_recall_indexed_total", Help: "Memories that were put into the index."}),
+		rebuilds:  prometheus.NewCounter(prometheus.CounterOpts{Name: "memd_recall_rebuilds_total", Help: "Times the index was thrown away and built anew."}),
+		batchSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "memd_recall_batch_seconds",
+			Help: "Time to index one batch of changes.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		searchSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "memd_recall_search_seconds",
+			Help: "Time of one search in the index.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
+	}
+	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "memd_recall_behind",
+		Help: "Places in the order of arrival that the index has not reached."}, func() float64 {
+		s := x.Status()
+		return float64(s.Last - min(s.Seq, s.Last))
+	})
+	reg.MustRegister(m.documents, m.rebuilds, m.batchSeconds, m.searchSeconds, behind)
+	return m
+}

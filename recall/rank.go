@@ -1,0 +1,111 @@
+package recall
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/memd/memd/memory"
+)
+
+// halfLife is after what time a memory's age has cost it half of what age can cost.
+const halfLife = 90 * 24 * time.Hour
+
+// Rank is how good a hit is for a reader, from how well the words fit and what the memory
+// is: a mild preference for the recent, the important, the lasting and the sure, none of
+// which makes a bad fit a good one. distance is how many levels of namespace it is above
+// the one that was asked about (contract 1.3).
+func Rank(words float64, m *memory.Memory, text string, distance int, now time.Time) float64 {
+	age := max(now.Sub(m.UpdatedAt), 0)
+	recency := 0.8 + 0.2*math.Exp2(-age.Hours()/halfLife.Hours())
+	weight := 1 + 0.02*float64(m.Priority-memory.DefaultPriority)
+	switch m.Tier {
+	case memory.TierLong:
+		weight += 0.05
+	case memory.TierShort:
+		weight -= 0.05
+	}
+	weight *= 0.9 + 0.1*m.Confidence
+	if memory.TitleKey(strings.ToLower(m.Title)) == memory.TitleKey(strings.ToLower(strings.TrimSpace(text))) {
+		weight *= 1.5 // asked for by its name
+	}
+	return words * recency * weight / (1 + 0.3*float64(distance))
+}
+
+// Phrases are the parts of a text in double quotes, in lower case: a memory is wanted that
+// has them word for word.
+func Phrases(text string) []string {
+	var out []string
+	parts := strings.Split(text, `"`)
+	for i := 1; i+1 < len(parts); i += 2 {
+		if p := strings.ToLower(strings.Join(strings.Fields(parts[i]), " ")); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// HasPhrases tells whether a memory has all of them, in its title or its content.
+func HasPhrases(m *memory.Memory, phrases []string) bool {
+	if len(phrases) == 0 {
+		return true
+	}
+	text := strings.ToLower(strings.Join(strings.Fields(m.Title+"\n"+m.Content), " "))
+	for _, p := range phrases {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// Visible tells whether somebody in the namespace as may see a memory, by its scope
+// (contract 1.3): private is its namespace alone, team, unit and org are what lies below
+// the first, second and third ancestor of as, collective is everything.
+func Visible(m *memory.Memory, as string) bool {
+	if as == "" {
+		return true
+	}
+	up := 0
+	switch m.Scope() {
+	case "collective":
+		return true
+	case "team":
+		up = 1
+	case "unit":
+		up = 2
+	case "org":
+		up = 3
+	default:
+		return m.Namespace == as
+	}
+	root := as
+	for ; up > 0; up-- {
+		i := strings.LastIndexByte(root, '/')
+		if i < 0 {
+			break // the top is its own ancestor
+		}
+		root = root[:i]
+	}
+	return m.Namespace == root || strings.HasPrefix(m.Namespace, root+"/")
+}
+
+// Chain is a namespace and its ancestors, itself first: where a memory may lie that holds
+// for it, too.
+func Chain(ns string) []string {
+	if ns == "" {
+		return nil
+	}
+	out := []string{ns}
+	for {
+		i := strings.LastIndexByte(ns, '/')
+		if i < 0 {
+			return out
+		}
+		ns = ns[:i]
+		out = append(out, ns)
+	}
+}
+
+// Tokens is about what a text costs a language model: four bytes a token.
+func Tokens(m *memory.Memory) int { return (len(m.Title) + len(m.Content) + 3) / 4 }
