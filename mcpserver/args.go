@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/memd/memd/memory"
 )
@@ -112,18 +111,6 @@ func (a *args) whole(name string, def, lo, hi int) int {
 func (a *args) texts(name string) []string {
 	list, _ := read[[]string](a, name, "a list of strings")
 	return list
-}
-
-func (a *args) time(name string) time.Time {
-	s := a.text(name)
-	if s == "" {
-		return time.Time{}
-	}
-	t, err := memory.ParseTime(s)
-	if err != nil {
-		a.fail(invalid(name, "must be an RFC 3339 time such as 2026-01-31T15:04:05Z"))
-	}
-	return t
 }
 
 // id is a memory's id or the prefix of one.

@@ -1,5 +1,7 @@
 package mcpserver
 
+import "slices"
+
 // The arguments that several tools share. What the instructions explain, such as tokens
 // and keys, is not explained here again: every word is paid for in every conversation.
 var (
@@ -37,7 +39,7 @@ var (
 		text("id", ""), text("title", ""), text("content", ""), namespace, text("tier", ""), tags,
 		text("agent_id", ""), text("updated_at", ""), whole("conflicts", ""), token, flag("clipped", ""),
 	}
-	hit   = append(row[:len(row):len(row)], number("score", ""))
+	hit   = append(slices.Clip(row), number("score", ""))
 	ends  = []property{text("source_id", "").must(), text("target_id", "").must(), text("relation", "").must()}
 	stale = flag("stale", "")
 	count = whole("count", "")
@@ -87,7 +89,7 @@ func defaultTools() []*tool {
 			name: "memory_get", title: "Get", kind: reads, run: (*Server).get,
 			about: "Read one memory in full, with links.",
 			in:    []property{id, flag("conflicts", "Also versions that lost"), after},
-			out:   append(record[:len(record):len(record)], list("links", ends), list("siblings", nil), stale),
+			out:   append(slices.Clip(record), list("links", ends), list("siblings", nil), stale),
 		},
 		{
 			name: "memory_list", title: "List", kind: reads, run: (*Server).list,

@@ -136,11 +136,12 @@ func (s *Server) get(ctx context.Context, r *request) (answer, error) {
 	} else if m.Conflicts > 0 {
 		head += fmt.Sprintf("; %d other contents were written at the same time (conflicts=true shows them)", m.Conflicts)
 	}
-	text := s.fence(head, &page)
+	var text strings.Builder
+	text.WriteString(s.fence(head, &page))
 	for _, l := range m.Links {
-		text += fmt.Sprintf("\nlink: %s %s %s", l.SourceID, l.Relation, l.TargetID)
+		fmt.Fprintf(&text, "\nlink: %s %s %s", l.SourceID, l.Relation, l.TargetID)
 	}
-	return answer{text, m}, nil
+	return answer{text.String(), m}, nil
 }
 
 func (s *Server) list(ctx context.Context, r *request) (answer, error) {

@@ -8,14 +8,14 @@ import (
 // metrics of the package. The label peer takes registered names only, and the series
 // of a name end with its registration.
 type metrics struct {
-	frames   *prometheus.CounterVec // peer, result
-	rows     *prometheus.CounterVec
-	bytes    *prometheus.CounterVec
-	dropped  *prometheus.CounterVec
-	nudges   *prometheus.CounterVec
-	opens    *prometheus.CounterVec // peer, result
-	latency  *prometheus.HistogramVec
-	acks     prometheus.Histogram
+	frames  *prometheus.CounterVec // peer, result
+	rows    *prometheus.CounterVec
+	bytes   *prometheus.CounterVec
+	dropped *prometheus.CounterVec
+	nudges  *prometheus.CounterVec
+	opens   *prometheus.CounterVec // peer, result
+	latency *prometheus.HistogramVec
+	acks    prometheus.Histogram
 }
 
 // What became of a frame beside the results of wire.AckResult.

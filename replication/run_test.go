@@ -249,15 +249,15 @@ func TestMetrics(t *testing.T) {
 		w.Cancel()
 		soon()
 		for name, want := range map[string]float64{
-			`memd_push_frames_total{peer="b",result="ok"}`:     2,
-			`memd_push_rows_total{peer="b"}`:                   3,
-			`memd_push_bytes_total{peer="b"}`:                  float64(3 * len(rows(1, 1)[0].Raw)),
-			`memd_push_dropped_rows_total{peer="b"}`:           0,
-			`memd_push_opens_total{peer="b",result="ok"}`:      1,
-			`memd_push_breaker_state{peer="b"}`:                0,
-			`memd_push_queue_rows{peer="b"}`:                   0,
-			`memd_push_ack_seconds{peer="b"}`:                  2,
-			`memd_quorum_acks{}`:                               2,
+			`memd_push_frames_total{peer="b",result="ok"}`: 2,
+			`memd_push_rows_total{peer="b"}`:               3,
+			`memd_push_bytes_total{peer="b"}`:              float64(3 * len(rows(1, 1)[0].Raw)),
+			`memd_push_dropped_rows_total{peer="b"}`:       0,
+			`memd_push_opens_total{peer="b",result="ok"}`:  1,
+			`memd_push_breaker_state{peer="b"}`:            0,
+			`memd_push_queue_rows{peer="b"}`:               0,
+			`memd_push_ack_seconds{peer="b"}`:              2,
+			`memd_quorum_acks{}`:                           2,
 		} {
 			if got, ok := sample(t, reg, name); !ok || got != want {
 				t.Errorf("%s = %v (there: %v), want %v", name, got, ok, want)

@@ -106,10 +106,10 @@ func addRounds(s *mcp.Server) {
 	})
 	add(s, "test_input_required_result_multi_round", anyObject, func(_ context.Context, req callReq) (callRes, error) {
 		const second = "round=2;name="
-		switch state := req.Params.RequestState; {
-		case state == "":
+		switch state := req.Params.RequestState; state {
+		case "":
 			return ask("round=1", mcp.InputRequestMap{"step1": askName("Step 1: What is your name?")}), nil
-		case state == "round=1":
+		case "round=1":
 			name, _ := accepted(req.Params.InputResponses, "step1")["name"].(string)
 			return ask(second+name, mcp.InputRequestMap{"step2": &mcp.ElicitParams{
 				Message: "Step 2: What is your favorite color?", RequestedSchema: form("color", "string"),
