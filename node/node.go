@@ -116,6 +116,7 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := n.openRecall(); err != nil {
 		return nil, err
 	}
+	cfg.Registry.MustRegister(gauges{n})
 	n.door = httpapi.New(httpapi.Config{
 		Node: n, Self: self, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
 		Registerer: cfg.Registry, Gatherer: cfg.Registry, Log: n.log,

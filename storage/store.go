@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -127,13 +128,30 @@ func (s *Store) MissingFrom(c clock.Clock) clock.Clock { return c.Minus(s.Clock(
 
 // Digest is a hash over clock and canonical view: equal on nodes that hold the same. Local
 // fields are not in it.
-func (s *Store) Digest() string {
+func (s *Store) Digest() string { return s.snap.Load().digest() }
+
+// State is ClockHash and Digest of one moment.
+func (s *Store) State() (clockHash uint64, digest string) {
 	snap := s.snap.Load()
+	return snap.hash(), snap.digest()
+}
+
+func (snap *snapshot) digest() string {
 	b := snap.clock.Append(make([]byte, 0, 256))
 	b = binary.BigEndian.AppendUint64(b, snap.state.sum.hi)
 	b = binary.BigEndian.AppendUint64(b, snap.state.sum.lo)
 	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:16])
+}
+
+// Free is how many bytes this process may still write on the disk of the store. An error
+// also where that cannot be known.
+func (s *Store) Free() (uint64, error) {
+	free, err := freeBytes(s.cfg.Dir)
+	if err == nil && free == math.MaxUint64 {
+		err = errors.ErrUnsupported
+	}
+	return free, err
 }
 
 // Cluster is the id of the cluster, zero as long as it is not known.
