@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +18,7 @@ import (
 
 // mcpConfig are the values of `memd mcp`, named as the flags are.
 type mcpConfig struct {
-	servers   []string
+	conn      connFlags
 	agent     string
 	tools     string
 	dataDir   string
@@ -46,15 +45,14 @@ func newMCP() *cobra.Command {
 			if err != nil {
 				return &usageError{err}
 			}
-			c.servers = compact(c.servers)
-			if len(c.servers) > 0 {
+			if len(compact(c.conn.servers)) > 0 {
 				return c.proxy(cmd.Context(), log, os.Stdin, cmd.OutOrStdout())
 			}
 			return c.embed(cmd.Context(), log, os.Stdin, cmd.OutOrStdout())
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&c.servers, "server", nil, "nodes of one mesh, URL or host:port; the first that answers is kept until it does not")
+	c.conn.register(f, nil, proxyTimeout)
 	f.StringVar(&c.agent, "agent-id", "", "who writes (default: what the client calls itself, this host and process)")
 	f.StringVar(&c.tools, "mcp-tools", mcpserver.ToolsDefault, "tools that the agent is given: default or all")
 	f.StringVar(&c.dataDir, "data-dir", defaultDataDir(), "store, without --server; created with mode 0700, locked while open")
@@ -69,9 +67,9 @@ const proxyTimeout = 10 * time.Second
 
 // proxy serves the verbs of other nodes.
 func (c *mcpConfig) proxy(ctx context.Context, log *slog.Logger, in io.ReadCloser, out io.Writer) error {
-	remoteNodes, err := client.New(client.Config{Servers: c.servers, Timeout: proxyTimeout})
+	remoteNodes, err := c.conn.open("") // the call says who writes
 	if err != nil {
-		return usagef("--server: %w", err)
+		return err
 	}
 	defer remoteNodes.Close()
 	return mcpserver.New(mcpserver.Config{
@@ -86,7 +84,7 @@ func (c *mcpConfig) embed(ctx context.Context, log *slog.Logger, in io.ReadClose
 		host = "memd"
 	}
 	n, err := node.New(node.Config{
-		Name: host, DataDir: c.dataDir, Version: version(), MCPTools: c.tools, Log: log,
+		Name: host, DataDir: c.dataDir, Version: version(), MCPTools: c.tools, Recall: true, Log: log,
 		HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0",
 	})
 	switch {
@@ -126,12 +124,7 @@ func (c *mcpConfig) converse(ctx context.Context, n *node.Node, in io.ReadCloser
 
 // place tells this process's agent from others of the same name (contract 1.4).
 func place() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "host"
-	}
-	host = regexp.MustCompile(`[^A-Za-z0-9_.-]+`).ReplaceAllString(host, "-")
-	return fmt.Sprintf("@%.60s:pid-%d", host, os.Getpid())
+	return fmt.Sprintf("@%s:pid-%d", hostLabel(), os.Getpid())
 }
 
 // unclosed keeps standard output open for whoever writes last.

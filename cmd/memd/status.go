@@ -14,31 +14,6 @@ import (
 	"github.com/memd/memd/client"
 )
 
-// asking are the flags of a command that asks a running node.
-type asking struct {
-	servers []string
-	json    bool
-	watch   bool
-}
-
-func (a *asking) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringSliceVar(&a.servers, "server", []string{client.DefaultServer}, "nodes to ask, URL or host:port; the first that answers is taken")
-	f.BoolVar(&a.json, "json", false, "print JSON")
-	f.BoolVar(&a.watch, "watch", false, "go on, once per second")
-}
-
-// askTimeout bounds one try at one server: a person is waiting.
-const askTimeout = 3 * time.Second
-
-func (a *asking) client() (*client.Client, error) {
-	c, err := client.New(client.Config{Servers: compact(a.servers), Timeout: askTimeout})
-	if err != nil {
-		return nil, usagef("--server: %w", err)
-	}
-	return c, nil
-}
-
 func newStatus() *cobra.Command {
 	return newAsking("status", "Show how a node sees its cluster: clocks, lag, quorum, conflicts", showStatus,
 		func(s *client.ClusterStatus) any { return s })
@@ -50,36 +25,16 @@ func newMembers() *cobra.Command {
 }
 
 func newAsking(use, summary string, show func(io.Writer, *client.ClusterStatus) error, data func(*client.ClusterStatus) any) *cobra.Command {
-	var a asking
-	cmd := &cobra.Command{
-		Use:   use,
-		Short: summary,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			out := cmd.OutOrStdout()
-			once := func(ctx context.Context) error {
-				s, err := c.Cluster(ctx)
-				if err != nil {
-					return err
-				}
-				if a.json {
-					return printJSON(out, data(s))
-				}
-				return show(out, s)
-			}
-			if !a.watch {
-				return once(cmd.Context())
-			}
-			return watch(cmd.Context(), out, cmd.ErrOrStderr(), a.json, once)
-		},
-	}
-	a.flags(cmd)
-	return cmd
+	v := newVerb(use, summary, cobra.NoArgs)
+	v.conn.timeout = askTimeout
+	v.watchable()
+	return v.do(func(ctx context.Context, c *client.Client, _ []string) (answer, error) {
+		s, err := c.Cluster(ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{data(s), func(w io.Writer) error { return show(w, s) }}, nil
+	})
 }
 
 // watchEvery is the period of --watch.

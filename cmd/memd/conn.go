@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"regexp"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/memd/memd/client"
+)
+
+// connFlags are what every command takes that asks running nodes: this is the one place
+// where flags become a client.
+type connFlags struct {
+	servers []string
+	timeout time.Duration
+}
+
+// register adds the flags. def are the servers without --server; timeout bounds one try
+// at one server.
+func (f *connFlags) register(flags *pflag.FlagSet, def []string, timeout time.Duration) {
+	f.timeout = timeout
+	flags.StringSliceVar(&f.servers, "server", def, "nodes of one mesh, URL or host:port; the first that answers is taken")
+}
+
+// open returns a client of the servers. agent is who writes.
+func (f *connFlags) open(agent string) (*client.Client, error) {
+	c, err := client.New(client.Config{Servers: compact(f.servers), Agent: agent, Timeout: f.timeout})
+	if err != nil {
+		return nil, usagef("--server: %w", err)
+	}
+	return c, nil
+}
+
+// defaultServers are asked by a person's commands.
+var defaultServers = []string{client.DefaultServer}
+
+var notOfNames = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
+
+// hostLabel is the host's name as an agent id may have it.
+func hostLabel() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "host"
+	}
+	return fmt.Sprintf("%.60s", notOfNames.ReplaceAllString(host, "-"))
+}
+
+// person is who writes at the command line if nothing says: the same name each time, so
+// that the same fact said twice is one memory.
+func person() string {
+	name := "somebody"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = fmt.Sprintf("%.40s", notOfNames.ReplaceAllString(u.Username, "-"))
+	}
+	return "host:" + hostLabel() + ":" + name
+}
