@@ -20,7 +20,10 @@ import (
 	"github.com/memd/memd/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The search library starts its workers when it is linked, and keeps them.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))
+}
 
 // open is a client of these servers that is closed with the test.
 func open(t *testing.T, timeout time.Duration, servers ...string) *Client {

@@ -157,6 +157,8 @@ func (b *errorBody) kind(status int) error {
 		return memory.ErrNoSpace
 	case b.Code == "STOPPING":
 		return memory.ErrStopped
+	case b.Code == "NO_INDEX":
+		return memory.ErrNoIndex
 	}
 	switch status {
 	case http.StatusBadRequest:

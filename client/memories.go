@@ -190,26 +190,7 @@ func (c *Client) Get(ctx context.Context, id string, opt ReadOptions) (*Memory, 
 // server's default.
 func (c *Client) List(ctx context.Context, f memory.Filter, opt ReadOptions) ([]Memory, error) {
 	q := opt.values()
-	set := func(name, value string) {
-		if value != "" && value != "0" {
-			q.Set(name, value)
-		}
-	}
-	moment := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return memory.FormatTime(t)
-	}
-	set("namespace", f.Namespace)
-	set("tier", f.Tier)
-	set("tags", f.Tag)
-	set("agent_id", f.AgentID)
-	set("min_priority", strconv.Itoa(f.MinPriority))
-	set("since", moment(f.Since))
-	set("until", moment(f.Until))
-	set("limit", strconv.Itoa(f.Limit))
-	set("offset", strconv.Itoa(f.Offset))
+	setFilter(q, f)
 	res, err := c.do(ctx, request{method: http.MethodGet, path: pathMemories, query: q})
 	if err != nil {
 		return nil, err

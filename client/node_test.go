@@ -40,7 +40,7 @@ func names(v any) string {
 
 // TestNode walks through all verbs against one real node.
 func TestNode(t *testing.T) {
-	n, err := node.New(node.Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", NoSync: true})
+	n, err := node.New(node.Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", NoSync: true, Recall: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +92,22 @@ func TestNode(t *testing.T) {
 	}
 	if list, err := c.List(ctx, memory.Filter{Tag: "ops", Limit: 5}, ReadOptions{After: up.Token}); err != nil || len(list) != 1 || list[0].Content != "Thursday" {
 		t.Errorf("list: %+v, %v", list, err)
+	}
+	found, err := c.Recall(ctx, Query{Text: "which thursday", Filter: memory.Filter{Tag: "ops"}, Budget: new(100)}, ReadOptions{After: up.Token})
+	if err != nil || len(found.Hits) != 1 || found.Hits[0].ID != first.ID || found.Hits[0].Score <= 0 || found.Mode != "keyword" || found.TokensUsed == 0 || found.Behind {
+		t.Errorf("recall: %+v, %v", found, err)
+	}
+	if found, err := c.Recall(ctx, Query{Text: "thursday", Budget: new(1)}, ReadOptions{}); err != nil || len(found.Hits) != 0 || found.Dropped != 1 || !found.Overflow {
+		t.Errorf("recall with a small budget: %+v, %v", found, err)
+	}
+	if found, err := c.Search(ctx, Query{Text: "deploy thursday"}, ReadOptions{}); err != nil || len(found.Hits) != 1 || found.Hits[0].Content != "Thursday" {
+		t.Errorf("search: %+v, %v", found, err)
+	}
+	if found, err := c.Search(ctx, Query{Text: "deploy tuesday"}, ReadOptions{}); err != nil || len(found.Hits) != 0 {
+		t.Errorf("search for what was replaced: %+v, %v", found, err)
+	}
+	if _, err := c.Recall(ctx, Query{}, ReadOptions{}); !errors.As(err, &field) || field.Field != "context" {
+		t.Errorf("recall of nothing: %v", err)
 	}
 	if s, err := c.Stats(ctx, ReadOptions{}); err != nil || s.Total != 1 || len(s.ByTier) != 1 {
 		t.Errorf("stats: %+v, %v", s, err)

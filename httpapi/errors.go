@@ -119,6 +119,8 @@ func explain(err error) *problem {
 		return p
 	case errors.As(err, &status):
 		return refused(status)
+	case errors.Is(err, memory.ErrNoIndex): // to come again here is of no use
+		return at(http.StatusServiceUnavailable, "NO_INDEX", memory.ErrNoIndex.Error())
 	case errors.Is(err, memory.ErrUnavailable):
 		p := at(http.StatusServiceUnavailable, "UNAVAILABLE", err.Error())
 		p.RetryAfter = 1

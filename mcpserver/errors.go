@@ -22,6 +22,8 @@ func advise(err error) (text string, known bool) {
 	switch {
 	case errors.Is(err, ErrNotHere):
 		return sentence(err) + "Use another tool, or ask a node that serves it.", true
+	case errors.Is(err, memory.ErrNoIndex):
+		return sentence(err) + "memory_list and memory_get work here.", true
 	case errors.As(err, &field):
 		return sentence(field) + "Correct " + field.Field + " and call again.", true
 	case errors.As(err, &clash):

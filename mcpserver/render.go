@@ -101,6 +101,9 @@ func (s *Server) begin(b *strings.Builder, head string, p *Page) (mark string) {
 	if p.Stale {
 		b.WriteString(" This node could not compare itself with another one in time: the answer may be old.")
 	}
+	if p.Behind {
+		b.WriteString(" This node is still indexing: what was stored last may be missing.")
+	}
 	if len(p.Memories) == 0 {
 		return ""
 	}

@@ -49,7 +49,7 @@ type Observer interface {
 	Status(context.Context) (memory.Raw, error)
 }
 
-// ErrNotHere is a verb that this node does not serve, such as recall without an index.
+// ErrNotHere is a verb that this node does not serve.
 var ErrNotHere = errors.New("not available on this node")
 
 // WriteOptions go with a changing verb.
@@ -166,8 +166,9 @@ type Page struct {
 	TokensUsed, Dropped int
 	// Token covers what the page was read from; "" if the service does not say.
 	Token string
-	// Stale is set when the node could not compare itself with a peer before it answered.
-	Stale bool
+	// Stale is set when the node could not compare itself with a peer before it answered,
+	// Behind when its index for recall had not reached what was stored before.
+	Stale, Behind bool
 }
 
 // Query is what to look for.
@@ -180,7 +181,7 @@ type Query struct {
 	AsAgent   string // a namespace: what it may see
 	Since     time.Time
 	Until     time.Time
-	Limit     int
+	Limit     int  // exact
 	Budget    *int // tokens of content, about; nil = no budget
 }
 

@@ -83,7 +83,7 @@ func (s *Server) recall(ctx context.Context, r *request) (answer, error) {
 	}
 	return answer{s.fence(head, &page), recalled{
 		Memories: page.rows(), Count: len(page.Memories), Mode: page.Mode, TokensUsed: page.TokensUsed, Dropped: page.Dropped,
-		Token: page.Token, Stale: page.Stale,
+		Token: page.Token, Stale: page.Stale || page.Behind,
 	}}, nil
 }
 
@@ -113,7 +113,7 @@ func (s *Server) search(ctx context.Context, r *request) (answer, error) {
 		Count   int         `json:"count"`
 		Token   string      `json:"token,omitzero"`
 		Stale   bool        `json:"stale,omitzero"`
-	}{page.rows(), len(page.Memories), page.Token, page.Stale}}, nil
+	}{page.rows(), len(page.Memories), page.Token, page.Stale || page.Behind}}, nil
 }
 
 func (s *Server) get(ctx context.Context, r *request) (answer, error) {

@@ -22,6 +22,9 @@ var (
 	ErrQuorum      = errors.New("quorum_not_met")         // 503 with the body of contract 8.3
 	ErrNoSpace     = errors.New("no space left")          // 507: refused before anything was written
 	ErrStopped     = errors.New("stopped")                // 503: the node is shutting down
+
+	// ErrNoIndex is a recall or search of a node that was told to keep no index: an ErrUnavailable for good.
+	ErrNoIndex = fmt.Errorf("%w: this node keeps no index for recall: ask another one", ErrUnavailable)
 )
 
 // FieldError says which input is wrong and why. It is an ErrInvalid.

@@ -132,6 +132,43 @@ func (s mcpService) List(ctx context.Context, f memory.Filter, o mcpserver.ReadO
 	return out, nil
 }
 
+func (s mcpService) Recall(ctx context.Context, q mcpserver.Query, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return s.find(ctx, s.n.Recall, q, o)
+}
+
+func (s mcpService) Search(ctx context.Context, q mcpserver.Query, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	page, err := s.find(ctx, s.n.Search, q, o)
+	page.Mode = "" // all words or none: nothing was weighed
+	return page, err
+}
+
+type finding func(context.Context, httpapi.Query, httpapi.ReadOptions) (httpapi.Found, error)
+
+func (s mcpService) find(ctx context.Context, verb finding, q mcpserver.Query, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	opt, stale, err := s.read(ctx, o)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	found, err := verb(ctx, httpapi.Query{
+		Text: q.Text, AsAgent: q.AsAgent, Budget: q.Budget, Filter: memory.Filter{
+			Namespace: q.Namespace, Tier: q.Tier, Tag: q.Tag, AgentID: q.AgentID, Since: q.Since, Until: q.Until, Limit: q.Limit,
+		},
+	}, opt)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	out := mcpserver.Page{Mode: found.Mode, TokensUsed: found.Tokens, Dropped: found.Dropped, Stale: stale, Behind: found.Behind}
+	for _, h := range found.Hits {
+		m, err := shownAs(h.Body)
+		if err != nil {
+			return out, err
+		}
+		m.Score = h.Score
+		out.Memories = append(out.Memories, m)
+	}
+	return out, nil
+}
+
 func (s mcpService) SessionStart(ctx context.Context, namespace string, limit int, o mcpserver.ReadOptions) (mcpserver.Page, error) {
 	return s.List(ctx, memory.Filter{Namespace: namespace, Limit: limit}, o)
 }
@@ -167,14 +204,6 @@ func shownAs(body []byte) (mcpserver.Memory, error) {
 }
 
 // What is not served yet.
-
-func (s mcpService) Recall(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return mcpserver.Page{}, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Search(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return mcpserver.Page{}, mcpserver.ErrNotHere
-}
 
 func (s mcpService) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
 	return mcpserver.Linked{}, mcpserver.ErrNotHere

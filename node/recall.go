@@ -101,8 +101,6 @@ func (n *Node) runRecall(ctx context.Context) error {
 	return g.Wait()
 }
 
-var errNoIndex = fmt.Errorf("%w: this node keeps no index for recall: ask another one", memory.ErrUnavailable)
-
 // Recall finds what fits a text best, and counts as an access to what it returns.
 func (n *Node) Recall(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions) (httpapi.Found, error) {
 	found, keys, err := n.find(ctx, q, opt, false)
@@ -122,7 +120,7 @@ func (n *Node) Search(ctx context.Context, q httpapi.Query, opt httpapi.ReadOpti
 func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions, all bool) (httpapi.Found, []memory.Key, error) {
 	out := httpapi.Found{Hits: []httpapi.FoundMemory{}, Mode: "keyword"}
 	if n.index == nil {
-		return out, nil, errNoIndex
+		return out, nil, memory.ErrNoIndex
 	}
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, nil, err

@@ -103,6 +103,33 @@ func (r remote) List(ctx context.Context, f mcpserver.Filter, o mcpserver.ReadOp
 	return page(rows), nil
 }
 
+func (r remote) Recall(ctx context.Context, q mcpserver.Query, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return found(r.c.Recall(ctx, query(q), client.ReadOptions{After: o.After}))
+}
+
+func (r remote) Search(ctx context.Context, q mcpserver.Query, o mcpserver.ReadOptions) (mcpserver.Page, error) {
+	return found(r.c.Search(ctx, query(q), client.ReadOptions{After: o.After}))
+}
+
+func query(q mcpserver.Query) client.Query {
+	return client.Query{Text: q.Text, AsAgent: q.AsAgent, Budget: q.Budget, Filter: client.Filter{
+		Namespace: q.Namespace, Tier: q.Tier, Tag: q.Tag, AgentID: q.AgentID, Since: q.Since, Until: q.Until, Limit: q.Limit,
+	}}
+}
+
+func found(f *client.Recalled, err error) (mcpserver.Page, error) {
+	if err != nil {
+		return mcpserver.Page{}, told(err)
+	}
+	out := mcpserver.Page{Mode: f.Mode, TokensUsed: f.TokensUsed, Dropped: f.Dropped, Stale: f.Stale, Behind: f.Behind}
+	for i := range f.Hits {
+		m := shown(&f.Hits[i].Memory)
+		m.Score = f.Hits[i].Score
+		out.Memories = append(out.Memories, m)
+	}
+	return out, nil
+}
+
 func page(rows []client.Memory) mcpserver.Page {
 	out := mcpserver.Page{Memories: make([]mcpserver.Memory, len(rows))}
 	for i := range rows {
@@ -156,14 +183,6 @@ func (r remote) Capabilities(ctx context.Context) (mcpserver.Raw, error) {
 }
 
 // What is not served yet.
-
-func (remote) Recall(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return mcpserver.Page{}, mcpserver.ErrNotHere
-}
-
-func (remote) Search(context.Context, mcpserver.Query, mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return mcpserver.Page{}, mcpserver.ErrNotHere
-}
 
 func (remote) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
 	return mcpserver.Linked{}, mcpserver.ErrNotHere

@@ -35,7 +35,7 @@ type serveConfig struct {
 	catchupInterval time.Duration
 	allowedHosts    []string
 	insecure        bool
-	recall          bool // accepted, and of no effect before recall is there
+	recall          bool
 	logLevel        string
 	logFormat       string
 	mcpTools        string
@@ -84,7 +84,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.catchupInterval, "catchup-interval", 30*time.Second, "period of the safety-net pull, jittered; 0 = triggers only")
 	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
 	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
-	f.BoolVar(&c.recall, "recall", true, "keep the full-text index on this node (comes with recall; accepted from the start)")
+	f.BoolVar(&c.recall, "recall", true, "keep the full-text index that recall and search need; a node that only replicates can go without")
 	f.StringVar(&c.mcpTools, "mcp-tools", "default", "tools that agents are given over MCP: default or all")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
@@ -175,7 +175,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
-		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, ClockOffset: c.clockOffset, Log: log, Registry: reg,
+		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
 	if errors.Is(err, node.ErrConfig) {
 		return &usageError{err}
