@@ -89,6 +89,8 @@ type WriteOptions struct {
 
 // ReadOptions go with a reading verb.
 type ReadOptions struct {
+	// Conflicts asks for the versions that lost. Only Get.
+	Conflicts bool
 	// After is a Token that the node must have seen before it answers; "" = none. A node
 	// that cannot get there in time is a *BehindError.
 	After string
@@ -166,24 +168,46 @@ func (c *Client) Delete(ctx context.Context, id string, opt WriteOptions) (*Dele
 	return call[Deleted](ctx, c, r)
 }
 
+// Full is a memory with what surrounds it.
+type Full struct {
+	Memory
+	// Siblings are the other contents that were written at the same time, if they were
+	// asked for.
+	Siblings []Memory `json:"siblings,omitzero"`
+	// Ambiguous are other ids with the same title in the same namespace.
+	Ambiguous []string `json:"ambiguous,omitzero"`
+}
+
 // Get returns one memory by its id or a unique prefix of it. Errors: memory.ErrNotFound,
 // *memory.AmbiguousError, *BehindError, memory.ErrUnavailable.
-func (c *Client) Get(ctx context.Context, id string, opt ReadOptions) (*Memory, error) {
-	res, err := c.do(ctx, request{method: http.MethodGet, path: pathMemory(id), query: opt.values()})
+func (c *Client) Get(ctx context.Context, id string, opt ReadOptions) (*Full, error) {
+	q := opt.values()
+	if opt.Conflicts {
+		q.Set("conflicts", "1")
+	}
+	res, err := c.do(ctx, request{method: http.MethodGet, path: pathMemory(id), query: q})
 	if err != nil {
 		return nil, err
 	}
-	out, err := decode[struct {
-		Memory *Memory `json:"memory"`
+	said, err := decode[struct {
+		Memory   *Memory `json:"memory"`
+		Siblings []struct {
+			Memory Memory `json:"memory"`
+		} `json:"siblings"`
+		Ambiguous []string `json:"ambiguous"`
 	}](res)
 	if err != nil {
 		return nil, err
 	}
-	if out.Memory == nil {
+	if said.Memory == nil {
 		return nil, errAnswer
 	}
-	out.Memory.Stale = stale(res)
-	return out.Memory, nil
+	out := &Full{Memory: *said.Memory, Ambiguous: said.Ambiguous}
+	for _, s := range said.Siblings {
+		out.Siblings = append(out.Siblings, s.Memory)
+	}
+	out.Stale = stale(res)
+	return out, nil
 }
 
 // List returns a page, by priority and then the latest change first. A Limit of 0 is the
@@ -227,7 +251,8 @@ func (c *Client) write(method, path string, body any, opt WriteOptions) (request
 	if body != nil {
 		var err error
 		if r.body, err = memory.AppendJSON(nil, body); err != nil {
-			return r, fmt.Errorf("%w: %w", memory.ErrInvalid, err)
+			// The encoder's words are of its types, and may quote what it was given.
+			return r, fmt.Errorf("%w: text must be UTF-8, and metadata JSON without duplicate keys", memory.ErrInvalid)
 		}
 	}
 	if opt.IdempotencyKey == "" {

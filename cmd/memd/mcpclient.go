@@ -88,11 +88,15 @@ func (r remote) Delete(ctx context.Context, id string, o mcpserver.WriteOptions)
 }
 
 func (r remote) Get(ctx context.Context, id string, o mcpserver.ReadOptions) (mcpserver.Full, error) {
-	m, err := r.c.Get(ctx, id, client.ReadOptions{After: o.After})
+	m, err := r.c.Get(ctx, id, client.ReadOptions{After: o.After, Conflicts: o.Conflicts})
 	if err != nil {
 		return mcpserver.Full{}, told(err)
 	}
-	return mcpserver.Full{Memory: shown(m), Stale: m.Stale}, nil
+	out := mcpserver.Full{Memory: shown(&m.Memory), Stale: m.Stale}
+	for i := range m.Siblings {
+		out.Siblings = append(out.Siblings, shown(&m.Siblings[i]))
+	}
+	return out, nil
 }
 
 func (r remote) List(ctx context.Context, f mcpserver.Filter, o mcpserver.ReadOptions) (mcpserver.Page, error) {

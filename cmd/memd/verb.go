@@ -65,13 +65,13 @@ func (v *verb) do(ask func(ctx context.Context, c *client.Client, args []string)
 		out := cmd.OutOrStdout()
 		once := func(ctx context.Context) error {
 			a, err := ask(ctx, c, args)
-			switch {
-			case err != nil:
+			if a.show == nil { // else it is what was done before the error
 				return asUsage(err)
-			case v.json:
-				return printJSON(out, a.data)
 			}
-			return a.show(out)
+			if v.json {
+				return errors.Join(asUsage(err), printJSON(out, a.data))
+			}
+			return errors.Join(asUsage(err), a.show(out))
 		}
 		if v.watch {
 			return watch(cmd.Context(), out, cmd.ErrOrStderr(), v.json, once)
