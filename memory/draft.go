@@ -246,8 +246,8 @@ func (m *Memory) checkSize() error {
 	for _, f := range m.Extra {
 		n += len(f.Name) + len(f.Value)
 	}
-	if n > MaxValue/4 && len(m.Encode()) > MaxValue {
-		return fieldErrorf("body", "is more than %d bytes at rest", MaxValue)
+	if n > MaxMemory/4 && len(m.Encode()) > MaxMemory {
+		return fieldErrorf("body", "is more than %d bytes at rest", MaxMemory)
 	}
 	return nil
 }

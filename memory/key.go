@@ -14,13 +14,22 @@ type Kind uint8
 
 // Known kinds. Numbers are for ever.
 const (
-	KindMemory Kind = 1
-	KindMember Kind = 2
-	// 3 and up: link, agent, standard, archive, ...
+	KindMemory  Kind = 1
+	KindMember  Kind = 2
+	KindLink    Kind = 3
+	KindArchive Kind = 4
+	// 5 agent, 6 standard
 )
 
 // Known tells whether this version understands documents of the kind.
-func (k Kind) Known() bool { return k == KindMemory || k == KindMember }
+func (k Kind) Known() bool {
+	switch k {
+	case KindMemory, KindMember, KindLink, KindArchive:
+		return true
+	default:
+		return false
+	}
+}
 
 func (k Kind) String() string {
 	switch k {
@@ -28,6 +37,10 @@ func (k Kind) String() string {
 		return "memory"
 	case KindMember:
 		return "member"
+	case KindLink:
+		return "link"
+	case KindArchive:
+		return "archive"
 	default:
 		return fmt.Sprintf("kind-%d", uint8(k))
 	}
@@ -205,6 +218,11 @@ func DerivedID(cluster ClusterID, ns, nfcTitle string, gen uint32) string {
 	b = append(b, 0)
 	b = append(b, nfcTitle...)
 	b = binary.BigEndian.AppendUint32(b, gen)
+	return madeID(b)
+}
+
+// madeID is the UUID of version 8 that stands for what b says.
+func madeID(b []byte) string {
 	h := cut(sha256.Sum256(b))
 	h[6] = h[6]&0x0f | 0x80
 	h[8] = h[8]&0x3f | 0x80

@@ -8,6 +8,7 @@ const (
 	MaxSiblings = 1024      // concurrent versions of one record
 	MaxPayload  = 256 << 10 // bytes of one version's payload
 	MaxValue    = 252 << 10 // bytes of one document; the rest of the payload is stamp, agent, hashes, unknown fields
+	MaxMemory   = 248 << 10 // bytes of a memory's document that a door takes: its archive record needs some more
 	MaxRecord   = 16 << 20  // bytes of one encoded record
 	MaxLost     = 16        // digests of superseded conflict losers kept per record
 	MaxIdems    = 16        // idempotency marks of superseded versions kept per record
@@ -37,6 +38,8 @@ const (
 	DefaultLimit      = 20
 	MaxLimit          = 1000
 	MaxTitleVersion   = 1024 // highest suffix of on_conflict=version
+	MaxReason         = 512  // bytes of an archive_reason
+	MaxRelation       = 64   // bytes of a link's relation
 	DefaultNamespace  = "global"
 	DefaultConfidence = 1.0
 	DefaultSource     = "api"

@@ -120,14 +120,16 @@ func checkNamespace(field, ns string) error {
 }
 
 // ValidateID applies contract 8.13 to an id that a client made: 1..128 bytes, not blank, no control character, no slash.
-func ValidateID(id string) error {
+func ValidateID(id string) error { return checkID("id", id) }
+
+func checkID(field, id string) error {
 	if blank(id) || len(id) > MaxIDLen {
-		return fieldErrorf("id", "must have 1 to %d bytes", MaxIDLen)
+		return fieldErrorf(field, "must have 1 to %d bytes", MaxIDLen)
 	}
 	if strings.ContainsAny(id, "/\n\t") {
-		return fieldErrorf("id", "must not contain a slash, a newline or a tab")
+		return fieldErrorf(field, "must not contain a slash, a newline or a tab")
 	}
-	return checkText("id", id)
+	return checkText(field, id)
 }
 
 // ValidateAgentID applies contract 1.4: 1..128 bytes of [A-Za-z0-9_\-:@./].

@@ -29,6 +29,12 @@ func ValidateValue(key Key, value []byte) error {
 			err = fieldErrorf("name", "is not the record's id")
 		}
 		return err
+	case KindLink:
+		_, err := DecodeLink(key, value)
+		return err
+	case KindArchive:
+		_, err := DecodeArchived(value)
+		return err
 	default:
 		return nil
 	}

@@ -25,6 +25,9 @@ type facts struct {
 	updated         time.Time
 	expires         time.Time
 	derived         bool // the id is the one derived from ns and title
+
+	link     *memory.Link // the view is a live link
+	archived bool         // the view is a live archive record: ns and updated are set
 }
 
 // factsOf reads the facts of rec. A live memory that this version cannot read is in no
@@ -40,23 +43,50 @@ func factsOf(rec memory.Record, cluster memory.ClusterID, m mutant.Set) (facts, 
 func factsOfView(rec memory.Record, view memory.View, cluster memory.ClusterID) (facts, error) {
 	f := facts{sum: sumOf(rec)}
 	f.deleted, f.conflicts = !view.Live, view.Conflicts
-	if !view.Live || rec.Key.Kind() != memory.KindMemory {
+	if !view.Live {
 		return f, nil
 	}
-	doc, err := memory.DecodeMemory(rec.Key, view.Winner.Value)
-	if err != nil {
+	switch rec.Key.Kind() {
+	case memory.KindMemory:
+		err := f.ofMemory(rec.Key, view, cluster)
 		return f, err
+	case memory.KindLink:
+		l, err := memory.DecodeLink(rec.Key, view.Winner.Value)
+		if err == nil {
+			f.link = &l
+		}
+		return f, err
+	case memory.KindArchive:
+		a, m, err := decodeArchived(rec.Key, view.Winner.Value)
+		if err == nil {
+			f.archived, f.ns, f.updated = true, indexText(m.Namespace), a.ArchivedAt
+		}
+		return f, err
+	default:
+		return f, nil
+	}
+}
+
+// indexed tells that the facts of a live record of the kind come from its document.
+func indexed(k memory.Kind) bool {
+	return k == memory.KindMemory || k == memory.KindLink || k == memory.KindArchive
+}
+
+func (f *facts) ofMemory(key memory.Key, view memory.View, cluster memory.ClusterID) error {
+	doc, err := memory.DecodeMemory(key, view.Winner.Value)
+	if err != nil {
+		return err
 	}
 	f.memory = true
 	f.ns, f.title, f.tier = indexText(doc.Namespace), indexText(memory.TitleKey(doc.Title)), doc.Tier
 	f.priority, f.updated, f.expires = doc.Priority, doc.UpdatedAt, doc.ExpiresAt
-	f.derived = rec.Key == memory.NewKey(memory.KindMemory, memory.DerivedID(cluster, doc.Namespace, memory.TitleKey(doc.Title), 0))
+	f.derived = key == memory.NewKey(memory.KindMemory, memory.DerivedID(cluster, doc.Namespace, memory.TitleKey(doc.Title), 0))
 	for _, t := range doc.Tags {
 		if t = indexText(t); !slices.Contains(f.tags, t) {
 			f.tags = append(f.tags, t)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // maxIndexText is far above what doors accept; only rows of other versions can exceed it.

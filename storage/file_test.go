@@ -289,7 +289,7 @@ func TestVerifyFileOfGoodStore(t *testing.T) {
 // Every derived bucket is checked in both directions.
 func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 	bucket := func(tx *bolt.Tx, name string) *bolt.Bucket { return tx.Bucket([]byte(name)) }
-	for _, name := range []string{"dots", "keys", "order", "tags", "titles", "counts", "idem", "rows", "clock"} {
+	for _, name := range []string{"dots", "keys", "order", "tags", "titles", "links", "archived", "counts", "idem", "rows", "clock"} {
 		for what, change := range map[string]func(b *bolt.Bucket) error{
 			"removed": func(b *bolt.Bucket) error { k, _ := b.Cursor().First(); return b.Delete(k) },
 			"added": func(b *bolt.Bucket) error {
@@ -308,6 +308,9 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 				}
 				put(t, s, key("b"), doc("ns", "b", "b", tagged("x")), storage.PutOptions{Idem: [16]byte{2}})
 				put(t, s, key("b"), doc("ns", "b", "c", tagged("x")))
+				link := linked("a", "b")
+				put(t, s, link.Key(), link.Encode())
+				putAside(t, s, "c", start, doc("ns", "c", "c"))
 				s.Close()
 				edit(t, filepath.Join(dir, storage.DataFile), func(tx *bolt.Tx) error { return change(bucket(tx, name)) })
 				found, err := storage.VerifyFile(context.Background(), dir)

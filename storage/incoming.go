@@ -95,7 +95,7 @@ func judge(raw []byte, cluster memory.ClusterID, m mutant.Set) (memory.Record, f
 		if again.Sum(rec.Key) != v.Sum(rec.Key) {
 			return rec, facts{}, &memory.DefectError{Dot: v.Dot, Reason: "checksum mismatch"}
 		}
-		if v.Deleted || v == view.Winner && rec.Key.Kind() == memory.KindMemory {
+		if v.Deleted || v == view.Winner && indexed(rec.Key.Kind()) {
 			continue // factsOfView reads the winner
 		}
 		if err := memory.ValidateValue(rec.Key, v.Value); err != nil {

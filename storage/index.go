@@ -13,11 +13,13 @@ import (
 	"github.com/memd/memd/memory"
 )
 
-// The derived buckets that the list orders and titles are in.
+// The derived buckets whose entries come from the facts of single records.
 const (
 	ixOrder = iota
 	ixTags
 	ixTitles
+	ixLinks
+	ixArchived
 	ixKinds
 )
 
@@ -39,7 +41,7 @@ type indexChange struct {
 // counter is one of the numbers in the counts bucket.
 type counter struct{ group, name string }
 
-var indexNames = [ixKinds][]byte{bucketOrder, bucketTags, bucketTitles}
+var indexNames = [ixKinds][]byte{bucketOrder, bucketTags, bucketTitles, bucketLinks, bucketArchived}
 
 // replace takes out what the old facts put in and puts in the new ones.
 func (x *indexes) replace(key memory.Key, old, now *facts) {
@@ -88,12 +90,21 @@ func (x *indexes) keep(a, b []byte) []byte {
 	return x.arena[at : at+n : at+n]
 }
 
-// each yields the entries of a live memory: which index, the key in two parts, the value.
+// each yields the entries of a record: which index, the key in two parts, the value.
 // The bytes are valid during the call.
 func (f *facts) each(key memory.Key, yield func(ix int, prefix, suffix, v []byte)) {
-	if !f.memory {
-		return
+	switch {
+	case f.link != nil:
+		yield(ixLinks, linkPrefix(f.link.Source()), []byte(key), nil)
+		yield(ixLinks, linkPrefix(f.link.Target()), []byte(key), nil)
+	case f.archived:
+		yield(ixArchived, namespacePrefix(f.ns), appendOrder(nil, 0, f.updated, key), nil)
+	case f.memory:
+		f.eachOfMemory(key, yield)
 	}
+}
+
+func (f *facts) eachOfMemory(key memory.Key, yield func(ix int, prefix, suffix, v []byte)) {
 	var room [3 * 64]byte
 	suffix := appendOrder(room[:0:64], f.priority, f.updated, key)
 	expiry := appendExpiry(room[64:64:80], f.expires)
@@ -121,6 +132,12 @@ func (f *facts) eachCount(yield func(counter)) {
 		yield(counter{group: countLive})
 		yield(counter{countNamespace, f.ns})
 		yield(counter{countTier, f.tier})
+	}
+	if f.link != nil {
+		yield(counter{group: countLinks})
+	}
+	if f.archived {
+		yield(counter{countArchived, f.ns})
 	}
 }
 
@@ -158,7 +175,11 @@ func (x *indexes) flush(ix int) error {
 }
 
 func (x *indexes) flushAll() error {
-	return errors.Join(x.flush(ixOrder), x.flush(ixTags), x.flush(ixTitles))
+	var errs []error
+	for ix := range ixKinds {
+		errs = append(errs, x.flush(ix))
+	}
+	return errors.Join(errs...)
 }
 
 // writeCounts adds the deltas to the counters.

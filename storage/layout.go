@@ -15,8 +15,9 @@ const (
 	MarkerFile = "memd.store" // says that DataFile exists: without it a lost file would look like a new node
 )
 
-// Format of the data file. A file of another format is refused, not converted.
-const Format = 2
+// Format of the data file. Of the others only the one before is read: it is converted when
+// it is opened (upgrade.go). All others are refused.
+const Format = 3
 
 // Buckets. "sealed" values begin with a 16-byte checksum over value and key (seal.go),
 // since bbolt has none on its data pages. All others are derived from sealed ones: a
@@ -67,10 +68,23 @@ var (
 	// bucket itself answers. A random-key insert per put is what costs in bbolt.
 	bucketTitles = []byte("titles")
 
+	// links: length of a memory's record key 1, that key, record key of the link -> nothing.
+	// Two entries per live link: one under each end.
+	//
+	//	12 | 01 01 .. | 03 01 .. -> ""
+	bucketLinks = []byte("links")
+
+	// archived: as order, by the memory's namespace and the time of archiving, with priority
+	// 0 for all -> nothing. One entry per live archive record.
+	//
+	//	"acme/ops" 00 | ff | 17ff.. | 04 01 .. -> ""
+	bucketArchived = []byte("archived")
+
 	// counts: what -> signed BE8, absent when 0.
 	//
 	//	"n" namespace -> live memories   "t" tier -> live memories
 	//	"m" -> live memories             "d" -> deleted rows      "c" -> rows in conflict
+	//	"l" -> live links                "a" namespace -> live archive records
 	bucketCounts = []byte("counts")
 
 	// idem: hash of the idempotency key 16, origin BE8, counter BE8 -> content hash 16,
@@ -90,8 +104,8 @@ var (
 )
 
 var buckets = [][]byte{
-	bucketMeta, bucketClock, bucketKeys, bucketRows, bucketDots, bucketOrder, bucketTags, bucketTitles, bucketCounts,
-	bucketIdem, bucketRevs, bucketQuar, bucketAccess,
+	bucketMeta, bucketClock, bucketKeys, bucketRows, bucketDots, bucketOrder, bucketTags, bucketTitles,
+	bucketLinks, bucketArchived, bucketCounts, bucketIdem, bucketRevs, bucketQuar, bucketAccess,
 }
 
 var (
@@ -169,6 +183,10 @@ func titlePrefix(ns, title string) []byte {
 	return append(append(b, title...), 0)
 }
 
+func linkPrefix(end memory.Key) []byte {
+	return append([]byte{byte(len(end))}, end...)
+}
+
 func idemKey(h memory.Hash, d clock.Dot) []byte {
 	return appendDot(append(make([]byte, 0, len(h)+dotSize), h[:]...), d)
 }
@@ -184,6 +202,8 @@ const (
 	countLive      = "m"
 	countDeleted   = "d"
 	countConflicts = "c"
+	countLinks     = "l"
+	countArchived  = "a"
 )
 
 // appendExpiry appends the value of an order entry: nothing if the memory never expires.

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"container/heap"
+	"errors"
 	"iter"
 
 	bolt "go.etcd.io/bbolt"
@@ -123,26 +124,25 @@ type listRanges struct {
 	worst byte // the greatest inverted priority that is wanted
 }
 
+// settle makes what earlier operations of the transaction wrote visible to the cursors.
+func (tx *Tx) settle() error {
+	if tx.w == nil {
+		return nil
+	}
+	return errors.Join(tx.w.ix.flushAll(), tx.w.ix.writeCounts(tx.btx))
+}
+
 // ranges opens the index ranges that hold what the filter can match.
 func (tx *Tx) ranges(f *memory.Filter) (*listRanges, error) {
-	if tx.w != nil {
-		if err := tx.w.ix.flushAll(); err != nil {
-			return nil, err
-		}
-		if err := tx.w.ix.writeCounts(tx.btx); err != nil {
-			return nil, err
-		}
+	if err := tx.settle(); err != nil {
+		return nil, err
 	}
 	out := &listRanges{worst: invertPriority(f.MinPriority)}
 	add := func(ns string) {
-		r := &listRange{prefix: namespacePrefix(ns)}
-		b := tx.btx.Bucket(bucketOrder)
 		if f.Tag != "" {
-			r.prefix, b = tagPrefix(indexText(f.Tag), ns), tx.btx.Bucket(bucketTags)
-		}
-		r.cur = b.Cursor()
-		if r.load(r.cur.Seek(r.prefix)) {
-			out.heap = append(out.heap, r)
+			out.add(tx.btx.Bucket(bucketTags), tagPrefix(indexText(f.Tag), ns))
+		} else {
+			out.add(tx.btx.Bucket(bucketOrder), namespacePrefix(ns))
 		}
 	}
 	if f.Namespace != "" {
@@ -152,6 +152,14 @@ func (tx *Tx) ranges(f *memory.Filter) (*listRanges, error) {
 	}
 	heap.Init(&out.heap)
 	return out, nil
+}
+
+// add puts in the range of a prefix, unless it is empty. heap.Init makes it count.
+func (l *listRanges) add(b *bolt.Bucket, prefix []byte) {
+	r := &listRange{prefix: prefix, cur: b.Cursor()}
+	if r.load(r.cur.Seek(prefix)) {
+		l.heap = append(l.heap, r)
+	}
 }
 
 // next is the next entry in list order. value is valid until the following call.

@@ -31,7 +31,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s, err := load(cfg, db)
+	s, err := upgraded(cfg, db)
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open store %s: %w", cfg.Dir, err)
@@ -227,7 +227,11 @@ func checkFormat(tx *bolt.Tx) error {
 	if meta == nil || meta.Get(metaFormat) == nil {
 		return fmt.Errorf("%w: no format key", ErrForeign)
 	}
-	if f := string(meta.Get(metaFormat)); f != strconv.Itoa(Format) {
+	switch f := string(meta.Get(metaFormat)); f {
+	case strconv.Itoa(Format):
+	case strconv.Itoa(Format - 1):
+		return fmt.Errorf("%w: %s, which is converted when a node opens it: start it once", ErrFormat, f)
+	default:
 		return fmt.Errorf("%w: %.20q, this version reads format %d: use the version of memd that wrote it", ErrFormat, f, Format)
 	}
 	for _, name := range buckets {

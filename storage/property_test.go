@@ -108,8 +108,7 @@ func (p *peers) write(n *peer, k memory.Key, text string, remove, match bool) {
 			_, err = tx.Delete(k, opt)
 			return err
 		}
-		// Some share a title: it is no key.
-		_, err = tx.Put(k, doc("ns", "t"+string(k[len(k)-1]&1), text), opt)
+		_, err = tx.Put(k, valueOf(k, text), opt)
 		return err
 	}})
 	if !remove {
@@ -118,6 +117,30 @@ func (p *peers) write(n *peer, k memory.Key, text string, remove, match bool) {
 		}
 		p.wrote[k][text] = true
 	}
+}
+
+// valueOf is a document for the record. Some memories share a title: it is no key.
+func valueOf(k memory.Key, text string) []byte {
+	switch k.Kind() {
+	case memory.KindLink:
+		l := linked("k0", "k1")
+		l.CreatedAt = start.Add(time.Duration(len(text)) * time.Second)
+		return l.Encode()
+	case memory.KindArchive:
+		a := memory.Archived{ArchivedAt: start.Add(time.Duration(len(text)) * time.Second), Reason: text, Value: doc("ns", "k0", text)}
+		return a.Encode()
+	default:
+		return doc("ns", "t"+string(k[len(k)-1]&1), text)
+	}
+}
+
+// someKeys are the records that are written: memories, most of the time.
+func someKeys() (keys []memory.Key) {
+	for i := range 4 {
+		keys = append(keys, key(fmt.Sprint("k", i)))
+	}
+	l := linked("k0", "k1")
+	return append(keys, l.Key(), memory.ArchiveKey(key("k0")))
 }
 
 func (p *peers) push(n *peer, r storage.StagedRow, from *peer) {
@@ -230,7 +253,8 @@ func (p *peers) dump(n *peer) string {
 // play is one random schedule.
 func (p *peers) play(r *rand.Rand, steps int) {
 	n := func() *peer { return p.nodes[r.IntN(len(p.nodes))] }
-	k := func() memory.Key { return key(fmt.Sprint("k", r.IntN(4))) }
+	keys := someKeys()
+	k := func() memory.Key { return keys[r.IntN(len(keys))] }
 	for i := range steps {
 		p.now = p.now.Add(time.Duration(r.IntN(2000)) * time.Millisecond)
 		a := n()

@@ -87,7 +87,7 @@ func (tx *Tx) inspect(rec *memory.Record, v *memory.Version) (facts, error) {
 		return facts{}, nil
 	}
 	view := rec.ViewWith(tx.s.mutants)
-	if !v.Deleted && (view.Winner.Dot != v.Dot || rec.Key.Kind() != memory.KindMemory) {
+	if !v.Deleted && (view.Winner.Dot != v.Dot || !indexed(rec.Key.Kind())) {
 		if err := memory.ValidateValue(rec.Key, v.Value); err != nil {
 			return facts{}, err
 		}

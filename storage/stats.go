@@ -13,6 +13,8 @@ type Stats struct {
 	ByNamespace []Count // likewise
 	Deleted     int64   // records of all kinds whose view is a deletion
 	Conflicts   int64   // records with more than one live content
+	Links       int64   // live links
+	Archived    []Count // live archive records, by the memory's namespace
 	Quarantined int64   // dots held as bytes that cannot be read
 	FileBytes   int64
 }
@@ -38,6 +40,8 @@ func (tx *Tx) Stats() (Stats, error) {
 	st.Total, st.Deleted, st.Conflicts = readCount(b.Get([]byte(countLive))), readCount(b.Get([]byte(countDeleted))), readCount(b.Get([]byte(countConflicts)))
 	tx.eachCount(countTier, func(tier string, n int64) { st.ByTier = append(st.ByTier, Count{tier, n}) })
 	tx.eachCount(countNamespace, func(ns string, n int64) { st.ByNamespace = append(st.ByNamespace, Count{ns, n}) })
+	st.Links = readCount(b.Get([]byte(countLinks)))
+	tx.eachCount(countArchived, func(ns string, n int64) { st.Archived = append(st.Archived, Count{ns, n}) })
 	return st, nil
 }
 

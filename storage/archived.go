@@ -1,0 +1,129 @@
+package storage
+
+import (
+	"container/heap"
+	"iter"
+	"time"
+
+	"github.com/memd/memd/memory"
+)
+
+// Archived is one memory that was put aside.
+type Archived struct {
+	Key  memory.Key // of the archive record
+	View memory.View
+	memory.Archived
+	Memory memory.Memory
+}
+
+func decodeArchived(key memory.Key, value []byte) (memory.Archived, memory.Memory, error) {
+	a, err := memory.DecodeArchived(value)
+	if err != nil {
+		return a, memory.Memory{}, err
+	}
+	m, err := a.Memory(key)
+	return a, m, err
+}
+
+// Archived reads what was put aside under a memory's key.
+func (tx *Tx) Archived(of memory.Key) (a Archived, live bool, err error) {
+	return tx.archivedAt(memory.ArchiveKey(of))
+}
+
+func (tx *Tx) archivedAt(key memory.Key) (a Archived, live bool, err error) {
+	rec, _, found, err := tx.Get(key)
+	a.Key, a.View = key, rec.ViewWith(tx.s.mutants)
+	if err != nil || !found || !a.View.Live {
+		return a, false, err
+	}
+	if a.Archived, a.Memory, err = decodeArchived(key, a.View.Winner.Value); err != nil {
+		return a, false, &CorruptError{Key: key, Reason: err.Error()}
+	}
+	return a, true, nil
+}
+
+// Archive yields what was put aside, the latest first, behind the first skip ones; ns ""
+// is all namespaces. Only what is yielded is read. A row that fails its checksum is yielded
+// as an error in its place.
+func (tx *Tx) Archive(ns string, skip int) iter.Seq2[Archived, error] {
+	return func(yield func(Archived, error) bool) {
+		ranges, err := tx.archiveRanges(ns)
+		if err != nil {
+			yield(Archived{}, err)
+			return
+		}
+		for {
+			key, _, ok := ranges.next()
+			if !ok {
+				return
+			}
+			if skip > 0 {
+				skip--
+				continue
+			}
+			a, live, err := tx.archivedAt(key)
+			if err == nil && !live {
+				err = &CorruptError{Key: key, Reason: "listed and not live"}
+			}
+			if !yield(a, err) {
+				return
+			}
+		}
+	}
+}
+
+func (tx *Tx) archiveRanges(ns string) (*listRanges, error) {
+	if err := tx.settle(); err != nil {
+		return nil, err
+	}
+	out := &listRanges{worst: invertPriority(0)}
+	b := tx.btx.Bucket(bucketArchived)
+	if ns != "" {
+		out.add(b, namespacePrefix(indexText(ns)))
+	} else {
+		tx.eachCount(countArchived, func(ns string, _ int64) { out.add(b, namespacePrefix(ns)) })
+	}
+	heap.Init(&out.heap)
+	return out, nil
+}
+
+// ArchivedBefore returns the keys of up to limit archive records that are older than t,
+// from the index alone.
+func (tx *Tx) ArchivedBefore(t time.Time, limit int) (keys []memory.Key, err error) {
+	if err := tx.settle(); err != nil {
+		return nil, err
+	}
+	var namespaces []string
+	tx.eachCount(countArchived, func(ns string, _ int64) { namespaces = append(namespaces, ns) })
+	cur := tx.btx.Bucket(bucketArchived).Cursor()
+	for _, ns := range namespaces {
+		r := listRange{cur: cur, prefix: namespacePrefix(ns)}
+		// A later time sorts first, so what is older lies behind t.
+		for ok := r.load(cur.Seek(appendOrder(namespacePrefix(ns), 0, t, "\xff"))); ok; ok = r.load(cur.Next()) {
+			if len(keys) == limit {
+				return keys, nil
+			}
+			keys = append(keys, memory.Key(r.suffix[orderSuffix:]))
+		}
+	}
+	return keys, nil
+}
+
+// Expired returns the keys of up to limit live memories whose expiry is not after t, from
+// the index alone.
+func (tx *Tx) Expired(t time.Time, limit int) (keys []memory.Key, err error) {
+	ranges, err := tx.ranges(&memory.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	for len(keys) < limit {
+		key, value, ok := ranges.next()
+		if !ok {
+			break
+		}
+		if expired(value, t) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
