@@ -52,6 +52,7 @@ var owners = map[string][]string{
 	"github.com/blevesearch":                 {"recall"},
 	"github.com/modelcontextprotocol/go-sdk": {"mcpserver"},
 	"github.com/spf13/cobra":                 {"cmd"},
+	"github.com/coreos/go-systemd":           {"cmd"},
 	"github.com/spf13/pflag":                 {"cmd"},
 	"github.com/spf13/viper":                 {"cmd"},
 	"github.com/go-json-experiment/json":     {"memory"},

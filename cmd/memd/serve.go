@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -184,14 +185,14 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		return err
 	}
 	watch, stop := context.WithCancel(ctx)
-	announced := make(chan struct{})
-	go func() {
-		defer close(announced)
-		announce(watch, n, log)
-	}()
+	var watchers sync.WaitGroup
+	watchers.Go(func() { announce(watch, n, log) })
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		watchers.Go(func() { supervised{log}.run(watch, n) })
+	}
 	defer func() {
 		stop()
-		<-announced
+		watchers.Wait()
 	}()
 	return n.Run(ctx)
 }
