@@ -159,7 +159,7 @@ func TestKustomize(t *testing.T) {
 	checkSet(t, objects, 3)
 	set, secret := find[appsv1.StatefulSet](t, objects), find[corev1.Secret](t, objects)
 	for i := range *set.Spec.Replicas {
-		for _, ext := range []string{".pem", ".key"} {
+		for _, ext := range []string{".crt", ".key"} {
 			if name := fmt.Sprintf("%s-%d%s", set.Name, i, ext); len(secret.Data[name]) == 0 {
 				t.Errorf("the secret has no %s", name)
 			}
