@@ -151,6 +151,8 @@ func (b *errorBody) kind(status int) error {
 		return q
 	case b.Code == "NOT_READY":
 		return &NotReadyError{b.Reasons}
+	case b.Code == "MEMBER":
+		return &memory.MemberError{Reason: *b.Error}
 	case b.Code == "AMBIGUOUS":
 		return &memory.AmbiguousError{IDs: b.IDs}
 	case b.Code == "NO_SPACE":

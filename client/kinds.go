@@ -24,6 +24,8 @@ type (
 	FieldError = memory.FieldError
 	// ConflictError is that of package memory.
 	ConflictError = memory.ConflictError
+	// MemberError is that of package memory.
+	MemberError = memory.MemberError
 	// AmbiguousError is that of package memory.
 	AmbiguousError = memory.AmbiguousError
 	// QuorumError is that of package memory.

@@ -29,6 +29,7 @@ type ClusterStatus struct {
 	Conflicts   int               `json:"conflicts"`
 	Quarantined int               `json:"quarantined"`
 	Members     []Member          `json:"members"` // by name, the node included
+	Removed     []string          `json:"removed"` // names that may not acknowledge any more
 }
 
 // Quorum is the arithmetic of a write.

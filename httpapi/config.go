@@ -21,6 +21,7 @@ type Node interface {
 	Syncer
 	Original
 	Observer
+	Registrar
 }
 
 // Config of a Door. Node and Self must be given.

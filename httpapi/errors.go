@@ -70,6 +70,7 @@ func explain(err error) *problem {
 		ready     *problem
 		field     *memory.FieldError
 		clash     *memory.ConflictError
+		member    *memory.MemberError
 		ambiguous *memory.AmbiguousError
 		quorum    *memory.QuorumError
 		behind    *memory.BehindError
@@ -93,6 +94,8 @@ func explain(err error) *problem {
 		return at(http.StatusForbidden, "FORBIDDEN", "forbidden")
 	case errors.Is(err, memory.ErrNotFound):
 		return at(http.StatusNotFound, "NOT_FOUND", "not found")
+	case errors.As(err, &member):
+		return at(http.StatusConflict, "MEMBER", member.Error())
 	case errors.As(err, &clash):
 		p := at(http.StatusConflict, "CONFLICT", clash.Error())
 		p.ExistingID = clash.ExistingID

@@ -326,7 +326,30 @@ func (f *fake) Cluster(ctx context.Context) (ClusterStatus, error) {
 		Members: []Member{
 			{Name: "n1", State: "self", Addr: "127.0.0.1:9077", Breaker: "closed"},
 			{Name: "n2", State: "alive", Addr: "127.0.0.1:9078", ClockHash: "00000000000000bb", LagDots: 3, LagSeconds: 0.5, LastSuccess: &testNow, Breaker: "open", Acked: 41},
-		}}, f.enter(ctx)
+		}, Removed: []string{}}, f.enter(ctx)
+}
+
+func (f *fake) Members(ctx context.Context) (Membership, error) {
+	return Membership{Members: []Member{{Name: "n1", State: "self"}}, Removed: []string{"n9"}, Quorum: Quorum{N: 1, W: 1, Reachable: 1}}, f.enter(ctx)
+}
+
+func (f *fake) RemoveMember(ctx context.Context, name string, force bool, opt WriteOptions) (MemberChange, error) {
+	if err := f.enter(ctx); err != nil {
+		return MemberChange{}, err
+	}
+	f.id = name
+	if name == "alive" && !force {
+		return MemberChange{}, &memory.MemberError{Reason: "alive is alive"}
+	}
+	return MemberChange{Name: name, Dot: testDot, Token: testToken, Acks: 2, N: 2, W: 2}, f.wanted(opt)
+}
+
+func (f *fake) AddMember(ctx context.Context, name string, opt WriteOptions) (MemberChange, error) {
+	if err := f.enter(ctx); err != nil {
+		return MemberChange{}, err
+	}
+	f.id = name
+	return MemberChange{Name: name, Token: testToken, Acks: 2, N: 3, W: 2, Unchanged: true}, f.wanted(opt)
 }
 
 func (f *fake) Federated() bool { return true }

@@ -79,6 +79,11 @@ func (d *Door) routes() *mux.Router {
 	add("/api/v1/import", verbs{http.MethodPost: plain((*call).importAll)})
 	add("/api/v1/stats", verbs{http.MethodGet: read((*call).stats)})
 	add("/api/v1/cluster", verbs{http.MethodGet: plain((*call).cluster)})
+	add("/api/v1/members", verbs{http.MethodGet: plain((*call).members)})
+	add("/api/v1/members/{name}", verbs{
+		http.MethodPut:    plain((*call).addMember),
+		http.MethodDelete: plain((*call).removeMember),
+	})
 	add("/api/v1/health", verbs{http.MethodGet: plain((*call).health)})
 	add("/livez", verbs{http.MethodGet: plain((*call).live)})
 	add("/readyz", verbs{http.MethodGet: plain((*call).ready)})

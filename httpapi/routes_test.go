@@ -57,7 +57,16 @@ func TestAnswers(t *testing.T) {
 			`{"cluster_id":"0102030405060708090a0b0c0d0e0f10","name":"n1","version":"0.1.0","origin":"0123456789abcdef","boot":"1152921504606846976","ready":true,"reasons":[],` +
 				`"quorum":{"n":3,"w":2,"reachable":3},"clock":{"0123456789abcdef":"42"},"clock_hash":"00000000000000aa","digest":"d1","conflicts":0,"quarantined":0,"members":[` +
 				`{"name":"n1","state":"self","addr":"127.0.0.1:9077","clock_hash":"","lag_dots":0,"lag_seconds":0,"breaker":"closed","acked":0},` +
-				`{"name":"n2","state":"alive","addr":"127.0.0.1:9078","clock_hash":"00000000000000bb","lag_dots":3,"lag_seconds":0.5,"last_success":"2026-05-01T10:00:00Z","breaker":"open","acked":41}]}`},
+				`{"name":"n2","state":"alive","addr":"127.0.0.1:9078","clock_hash":"00000000000000bb","lag_dots":3,"lag_seconds":0.5,"last_success":"2026-05-01T10:00:00Z","breaker":"open","acked":41}],"removed":[]}`},
+		{"members", "GET", "/api/v1/members", "", nil, 200,
+			`{"members":[{"name":"n1","state":"self","addr":"","clock_hash":"","lag_dots":0,"lag_seconds":0,"breaker":"","acked":0}],"removed":["n9"],"quorum":{"n":1,"w":1,"reachable":1}}`},
+		{"remove a member", "DELETE", "/api/v1/members/n3?w=1", "", nil, 200,
+			`{"removed":true,"name":"n3","n":2,"w":2,"dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`},
+		{"remove a living member", "DELETE", "/api/v1/members/alive", "", nil, 409, `{"error":"alive is alive","code":"MEMBER"}`},
+		{"force it", "DELETE", "/api/v1/members/alive?force=1", "", nil, 200,
+			`{"removed":true,"name":"alive","n":2,"w":2,"dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`},
+		{"remove what is no name", "DELETE", "/api/v1/members/n%2F3", "", nil, 400, `{"error":"name may only contain letters, digits and . _ -","code":"INVALID","field":"name"}`},
+		{"add a member", "PUT", "/api/v1/members/n3", "", nil, 200, `{"added":true,"name":"n3","n":3,"w":2,"existing":true,"acks":2,"token":"TOKEN"}`},
 		{"since, nothing new", "GET", "/api/v1/sync/since?" + cursor, "", nil, 304, ""},
 		{"since, nothing new, posted", "POST", "/api/v1/sync/since", cursor, []string{"Content-Type", wire.MediaForm}, 304, ""},
 		{"since a time", "GET", "/api/v1/sync/since?since=2026-05-01T09:00:00Z&limit=3&peer=x", "", nil, 200,

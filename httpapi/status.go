@@ -31,6 +31,8 @@ type ClusterStatus struct {
 	Quarantined int `json:"quarantined"`
 	// Members are the registered ones, this node included, by name.
 	Members []Member `json:"members"`
+	// Removed are the names that an operator took out of the registry; never null.
+	Removed []string `json:"removed"`
 }
 
 // Quorum is the arithmetic of a write at this moment.

@@ -54,6 +54,12 @@ func (e *ConflictError) Error() string {
 }
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
+// MemberError is a change of the registry of members that is refused as things are. It is an ErrConflict.
+type MemberError struct{ Reason string } // a plain sentence
+
+func (e *MemberError) Error() string { return e.Reason }
+func (e *MemberError) Unwrap() error { return ErrConflict }
+
 // AmbiguousError is an id prefix that more than one record has.
 type AmbiguousError struct {
 	Prefix string
@@ -78,7 +84,7 @@ const (
 // QuorumError is a write that fewer than W members acknowledged in time.
 type QuorumError struct {
 	Got, Needed int
-	Reason      string // "unreachable" or "timeout"
+	Reason      string // "unreachable", "timeout", "clock_offset" or "removed"
 	Committed   Committed
 	ID, Dot     string // empty if Committed is CommittedFalse
 }

@@ -7,12 +7,36 @@ import (
 )
 
 // Member is the document of a KindMember record: one registered node. The record's id is the name. N of the quorum is the number of
-// live member records, never the number that gossip calls alive.
+// registered members, never the number that gossip calls alive.
 type Member struct {
 	Name   string  // unique, stable, the id of the record
 	HTTP   string  // host:port of the node's door
 	Gossip string  // host:port of its gossip, "" if it has none
 	Extra  []Field // unknown members, preserved
+}
+
+// Membership is what a record of KindMember says of its name.
+type Membership int
+
+const (
+	NeverMember   Membership = iota // no version
+	IsMember                        // registered: counts for N, may acknowledge
+	RemovedMember                   // deleted by an operator, and not admitted again since
+)
+
+// Membership of the record's name. Unlike elsewhere a deletion wins over a live version that had not seen it: a node that was cut off
+// while it was removed, and registers another address of its own, must not undo what an operator decided. Only a version that has
+// seen the deletion does (members add). So a deletion beside a live version says something here: it must not be pruned before the
+// live one is gone.
+func (r Record) Membership() Membership {
+	m := NeverMember
+	for i := range r.Versions {
+		if r.Versions[i].Deleted {
+			return RemovedMember
+		}
+		m = IsMember
+	}
+	return m
 }
 
 // Key of the member's record.

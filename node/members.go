@@ -1,13 +1,11 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/memd/memd/cluster"
@@ -17,59 +15,25 @@ import (
 	"github.com/memd/memd/wire"
 )
 
-// registry is the set of registered members: live KindMember records. N of the quorum
-// is their number, never the number that gossip calls alive (replication.md B6).
-type registry struct {
-	mu      sync.Mutex
-	members []memory.Member // sorted by name
-}
-
-func (r *registry) set(ms []memory.Member) (changed bool) {
-	slices.SortFunc(ms, func(a, b memory.Member) int { return cmp.Compare(a.Name, b.Name) })
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if slices.EqualFunc(r.members, ms, sameMember) {
-		return false
-	}
-	r.members = ms
-	return true
-}
-
-func sameMember(a, b memory.Member) bool {
-	return a.Name == b.Name && a.HTTP == b.HTTP && a.Gossip == b.Gossip
-}
-
-func (r *registry) list() []memory.Member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.members // never changed in place
-}
-
-func (r *registry) count() int { return len(r.list()) }
-
-func (r *registry) get(name string) (memory.Member, bool) {
-	ms := r.list()
-	i, ok := slices.BinarySearchFunc(ms, name, func(m memory.Member, name string) int { return cmp.Compare(m.Name, name) })
-	if !ok {
-		return memory.Member{}, false
-	}
-	return ms[i], true
-}
-
 // loadMembers takes the registry from the store's derived index.
 func (n *Node) loadMembers() error {
 	var ms []memory.Member
+	var removed []string
 	err := n.store.View(func(tx *storage.Tx) (err error) {
-		ms, err = tx.Members()
+		ms, removed, err = tx.Members()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if n.members.set(ms) {
-		n.log.Info("registered members", "n", len(ms))
-		if w := n.cfg.QuorumWrites; w > len(ms) && len(ms) >= n.cfg.BootstrapExpect {
+	was := n.isRemoved()
+	if n.members.set(ms, removed) {
+		n.log.Info("registered members", "n", len(ms), "removed", len(removed))
+		if w := n.cfg.QuorumWrites; w > len(ms) && n.members.ever() >= n.cfg.BootstrapExpect {
 			n.log.Warn("quorum-writes is above the number of members: writes are refused until more have joined", "quorum_writes", w, "n", len(ms))
+		}
+		if n.isRemoved() && !was {
+			n.log.Error("this node takes no writes and acknowledges none", "err", n.removedReason())
 		}
 		n.reconcilePeers()
 	}
@@ -82,6 +46,9 @@ func (n *Node) reconcilePeers() {
 		if g.Name != n.cfg.Name && g.Boot != 0 {
 			n.peerClocks.boot(g.Name, g.Boot)
 		}
+	}
+	for _, name := range n.members.left() {
+		n.gossip.Forget(name) // if it is gone: nobody has to look for it any more
 	}
 	n.push.Reconcile()
 	n.pull.Reconcile()
@@ -104,11 +71,19 @@ func (n *Node) pushPeers() []wire.Peer {
 		}
 		peers = append(peers, p)
 	}
+	if n.cfg.Mutants.Has(mutant.RemovedCounts) {
+		for _, g := range seen {
+			if n.members.isRemoved(g.Name) && g.HTTP != "" {
+				peers = append(peers, wire.Peer{Name: g.Name, Addr: g.HTTP, Boot: g.Boot})
+			}
+		}
+	}
 	return peers
 }
 
-// pullPeers are pushPeers and, beyond them, members of this cluster that gossip shows
-// and no record names yet: a node that has just joined learns the registry from them.
+// pullPeers are pushPeers and, beyond them, living members of this cluster that gossip shows
+// and no record names: a node that has just joined learns the registry from them, and one
+// that was removed while it lived may have writes that nobody else has.
 func (n *Node) pullPeers() []wire.Peer {
 	peers := n.pushPeers()
 	id := n.store.Cluster()
@@ -179,6 +154,9 @@ func (n *Node) register(ctx context.Context) error {
 		if have, ok := n.members.get(want.Name); ok && sameMember(have, want) {
 			return nil
 		}
+		if n.isRemoved() { // an old copy may know more of it, but not less
+			return nil
+		}
 		select {
 		case <-n.compared:
 		case <-time.After(look):
@@ -188,6 +166,9 @@ func (n *Node) register(ctx context.Context) error {
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
 		err := n.writeMember(ctx, want)
+		if errors.Is(err, errRemoved) { // loadMembers has said so, or will
+			return nil
+		}
 		if !errors.Is(err, memory.ErrUnavailable) && !errors.Is(err, memory.ErrNoSpace) {
 			return err
 		}
@@ -204,9 +185,12 @@ func (n *Node) register(ctx context.Context) error {
 func (n *Node) writeMember(ctx context.Context, want memory.Member) error {
 	_, err := n.store.Commit(ctx, func(tx *storage.Tx) error {
 		// What the pull brought may not be in n.members yet.
-		have, err := tx.Members()
+		have, removed, err := tx.Members()
 		if err != nil {
 			return err
+		}
+		if slices.Contains(removed, want.Name) {
+			return errRemoved
 		}
 		if slices.ContainsFunc(have, func(m memory.Member) bool { return sameMember(m, want) }) {
 			return errNoop
@@ -244,6 +228,9 @@ func (n *Node) mayWrite(ctx context.Context, override int) error {
 	if n.skew.tooFar() {
 		return n.refuse("clock_offset", override)
 	}
+	if n.isRemoved() {
+		return n.refuse("removed", override)
+	}
 	if n.writable.Load() || n.cfg.Mutants.Has(mutant.WriteBeforePull) {
 		return nil
 	}
@@ -253,7 +240,7 @@ func (n *Node) mayWrite(ctx context.Context, override int) error {
 	defer poll.Stop()
 	for {
 		_, registered := n.members.get(n.cfg.Name)
-		formed := registered && n.members.count() >= n.cfg.BootstrapExpect
+		formed := registered && n.members.ever() >= n.cfg.BootstrapExpect
 		if formed && n.knowsRegistry() {
 			n.writable.Store(true)
 			return nil

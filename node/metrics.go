@@ -21,6 +21,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"reason", "committed"}),
 	}
 	m.quorum.WithLabelValues("unreachable", string(memory.CommittedFalse))
+	m.quorum.WithLabelValues("removed", string(memory.CommittedFalse))
 	for _, reason := range []string{"unreachable", "timeout"} {
 		m.quorum.WithLabelValues(reason, string(memory.CommittedLocal))
 		m.quorum.WithLabelValues(reason, string(memory.CommittedUnknown))

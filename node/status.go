@@ -33,7 +33,9 @@ func (n *Node) Ready() (bool, []string) {
 	}
 	if n.store.Cluster().IsZero() {
 		add("no cluster yet")
-	} else if have := n.members.count(); have < n.cfg.BootstrapExpect {
+	} else if n.isRemoved() {
+		why = append(why, n.removedReason())
+	} else if have := n.members.ever(); have < n.cfg.BootstrapExpect {
 		add("%d of %d members are registered", have, n.cfg.BootstrapExpect)
 	} else if _, ok := n.members.get(n.cfg.Name); !ok {
 		add("this node is not registered yet")
@@ -79,6 +81,7 @@ func (n *Node) Cluster(context.Context) (httpapi.ClusterStatus, error) {
 		Name: n.cfg.Name, Version: n.cfg.Version, Boot: n.boot, Ready: ready, Reasons: append([]string{}, reasons...),
 		Quorum: httpapi.Quorum{N: n.members.count(), W: n.defaultW(), Reachable: n.push.Reachable() + 1},
 		Clock:  own, ClockHash: hex16(own.Hash()), Digest: n.store.Digest(), Members: []httpapi.Member{},
+		Removed: append([]string{}, n.members.left()...),
 	}
 	if id := n.store.Cluster(); !id.IsZero() {
 		s.ClusterID = id.String()

@@ -9,6 +9,7 @@ import (
 	"github.com/memd/memd/catchup"
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/wire"
@@ -41,8 +42,12 @@ func (n *Node) Since(_ context.Context, r wire.SinceRequest) (httpapi.Delta, err
 // stampNow is this node's wall clock as a stamp, for peers to compare theirs with.
 func (n *Node) stampNow() clock.Stamp { return clock.NewStamp(n.now().UnixMilli(), 0) }
 
-// Greet opens a peer's push stream: it is told what is durable here.
+// Greet opens a peer's push stream: it is told what is durable here. A name that was removed
+// gets no stream: it would count this node for a write that it counts itself for, too.
 func (n *Node) Greet(_ context.Context, h wire.Hello) (wire.Ack, error) {
+	if n.members.isRemoved(h.Name) {
+		return wire.Ack{}, &wire.StatusError{Status: http.StatusForbidden, Code: "removed", Message: h.Name + " was removed from the cluster"}
+	}
 	n.push.Heard(h.Name)
 	return n.ack(n.store.Clock(), wire.AckOK), nil
 }
@@ -50,7 +55,7 @@ func (n *Node) Greet(_ context.Context, h wire.Hello) (wire.Ack, error) {
 // ack is an answer to a push. It claims no dot that is held here with other bytes than
 // came for it: another process writes under that origin (replication.md B1 c).
 func (n *Node) ack(entry clock.Clock, result wire.AckResult) wire.Ack {
-	if n.fenced() && result == wire.AckOK {
+	if (n.fenced() || n.isRemoved() && !n.cfg.Mutants.Has(mutant.RemovedCounts)) && result == wire.AckOK {
 		result = wire.AckRefused
 	}
 	if c := n.collided.Load(); c != nil {
@@ -62,6 +67,10 @@ func (n *Node) ack(entry clock.Clock, result wire.AckResult) wire.Ack {
 // Push takes one batch of a peer's own rows: the same apply as a pulled page, answered
 // once the disk has it (replication.md B6).
 func (n *Node) Push(_ context.Context, from wire.Hello, b *wire.PushBatch, done func(wire.Ack)) {
+	if n.members.isRemoved(from.Name) { // what it has is pulled from it
+		done(n.ack(clock.Clock{}, wire.AckRefused))
+		return
+	}
 	origin := b.Origin
 	answer := func(a storage.Applied, err error) {
 		entry := n.store.Clock().Only(origin)

@@ -238,9 +238,9 @@ func TestMembers(t *testing.T) {
 	del(t, s, memory.NewKey(memory.KindMember, "n2"))
 	put(t, s, key("n4"), doc("ns", "n4", "no member"))
 	err := s.View(func(tx *storage.Tx) error {
-		ms, err := tx.Members()
-		if len(ms) != 2 || ms[0].Name != "n1" || ms[1].Name != "n3" {
-			t.Errorf("%+v", ms)
+		ms, removed, err := tx.Members()
+		if len(ms) != 2 || ms[0].Name != "n1" || ms[1].Name != "n3" || !slices.Equal(removed, []string{"n2"}) {
+			t.Errorf("%+v, removed %v", ms, removed)
 		}
 		return err
 	})

@@ -207,25 +207,30 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 	return key, memory.IdemMark{Dot: dot, Idem: h, Content: memory.Hash(v[:len(mark.Content)])}, true, nil
 }
 
-// Members are the registered nodes: the live records of kind member, by name.
-func (tx *Tx) Members() ([]memory.Member, error) {
-	var out []memory.Member
+// Members are the registered nodes, by name, and the names that were removed
+// (memory.Record.Membership).
+func (tx *Tx) Members() (members []memory.Member, removed []string, err error) {
 	for rec, err := range tx.Each(memory.KindMember) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		view := rec.ViewWith(tx.s.mutants)
-		if !view.Live {
+		switch is := rec.Membership(); {
+		case is == memory.NeverMember:
+			continue
+		case is == memory.RemovedMember && !(view.Live && tx.s.mutants.Has(mutant.RegistrationRevives)):
+			removed = append(removed, rec.Key.ID())
 			continue
 		}
 		m, err := memory.DecodeMember(view.Winner.Value)
 		if err != nil {
-			return nil, &CorruptError{Key: rec.Key, Reason: err.Error()}
+			return nil, nil, &CorruptError{Key: rec.Key, Reason: err.Error()}
 		}
-		out = append(out, m)
+		members = append(members, m)
 	}
-	slices.SortFunc(out, func(a, b memory.Member) int { return cmp.Compare(a.Name, b.Name) })
-	return out, nil
+	slices.SortFunc(members, func(a, b memory.Member) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(removed)
+	return members, removed, nil
 }
 
 // Revisions are the bodies kept here of versions that lost a conflict and were superseded,

@@ -19,11 +19,6 @@ func newStatus() *cobra.Command {
 		func(s *client.ClusterStatus) any { return s })
 }
 
-func newMembers() *cobra.Command {
-	return newAsking("members", "Show the registered members of a cluster", showMembers,
-		func(s *client.ClusterStatus) any { return s.Members })
-}
-
 func newAsking(use, summary string, show func(io.Writer, *client.ClusterStatus) error, data func(*client.ClusterStatus) any) *cobra.Command {
 	v := newVerb(use, summary, cobra.NoArgs)
 	v.conn.timeout = askTimeout

@@ -59,6 +59,8 @@ const (
 	CheckpointAhead                     // storage: the checkpoint of the key index names rows that are only in RAM
 	DropUndrained                       // storage: rows leave the index in RAM before all of them are in the file
 	WriteBeforePull                     // 56: a node that has just started takes writes before it has heard a peer
+	RemovedCounts                       // B11: a name that was removed is still pushed to, acknowledges, and its acks count
+	RegistrationRevives                 // B11: a registration that had not seen the removal of its name undoes it
 
 	end // one past the last
 )
@@ -71,6 +73,7 @@ var names = [...]string{
 	"NoReservations", "LeakReservation", "OffsetCursor", "TruncatedIsComplete", "DeadHoleIsLag", "DeadHoleSeen",
 	"CollisionOverwrites", "HLCDecidesDelete", "CollapseInState", "ReservedInCursor", "HighestCounterAck",
 	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",
+	"RemovedCounts", "RegistrationRevives",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a

@@ -69,6 +69,8 @@ var elsewhere = []struct {
 	where  string
 }{
 	{mutant.DeadHoleIsLag, "47", "TestDeadHoleIsNoLag, here, with the real manager in fake time"},
+	{mutant.RemovedCounts, "38", "TestRemovedDoesNotCount in test/clustertest: acks of a name are a matter of whole nodes"},
+	{mutant.RegistrationRevives, "38", "TestRemovalWins in test/clustertest"},
 	{mutant.SeenByClockOnly, "B4", "memory TestMutantsAreNoticed: a clock that covers less than its rows comes with the scrub, later"},
 }
 
@@ -83,7 +85,7 @@ var unswitched = []struct{ cases, why string }{
 	{"42", "one short read transaction per page: storage maxSteps, MaxPage"},
 	{"15, 16, 50, 51, 52", "later: collection, the floor and reconcile"},
 	{"31", "later: policies that withhold rows"},
-	{"38, 39", "later: removal from the registry, folding of origins"},
+	{"39", "later: folding of origins"},
 	{"44", "later: snapshots for empty nodes"},
 	{"46", "later: fingerprints"},
 }

@@ -360,7 +360,7 @@ func (p *process) readMembers() {
 	p.registry = now
 	var names []string
 	err := p.store.View(func(tx *storage.Tx) error {
-		ms, err := tx.Members()
+		ms, _, err := tx.Members()
 		for _, m := range ms {
 			names = append(names, m.Name)
 		}
