@@ -112,6 +112,8 @@ type reply struct {
 	body   []byte
 }
 
+const userAgent = "memd-client"
+
 // maxReply bounds an answer: the longest page of memories, and room. The rest of a
 // longer one is not read.
 const maxReply = 256 << 20
@@ -119,24 +121,36 @@ const maxReply = 256 << 20
 // do says r to one server after the other, from the one that answered last, until one
 // gives an answer that another would not give better.
 func (c *Client) do(ctx context.Context, r request) (reply, error) {
+	var out reply
+	err := c.each(ctx, func(server string) (_ bool, err error) {
+		out, err = c.try(ctx, server, r)
+		return false, err
+	})
+	return out, err
+}
+
+// each asks one server after the other, from the one that answered last, until one gives
+// an answer that another would not give better. ask reports whether its answer is final
+// whatever it is.
+func (c *Client) each(ctx context.Context, ask func(server string) (final bool, err error)) error {
 	var failed []error
 	first := int(c.prefer.Load())
 	for i := range c.servers {
 		at := (first + i) % len(c.servers)
-		out, err := c.try(ctx, c.servers[at], r)
+		final, err := ask(c.servers[at])
 		if err == nil || !elsewhere(err) {
 			c.prefer.Store(int32(at))
-			return out, err
+			return err
 		}
 		failed = append(failed, err)
-		if ctx.Err() != nil {
+		if final || ctx.Err() != nil {
 			break
 		}
 	}
 	if len(failed) == 1 {
-		return reply{}, failed[0]
+		return failed[0]
 	}
-	return reply{}, &allFailed{failed}
+	return &allFailed{failed}
 }
 
 func (c *Client) try(ctx context.Context, server string, r request) (reply, error) {
@@ -158,7 +172,7 @@ func (c *Client) try(ctx context.Context, server string, r request) (reply, erro
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("User-Agent", "memd-client")
+	req.Header.Set("User-Agent", userAgent)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return reply{}, unreachable(server, err)
