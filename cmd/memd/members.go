@@ -39,7 +39,10 @@ func newMembersRemove() *cobra.Command {
 	v.agent = new(string)
 	return v.do(func(ctx context.Context, c *client.Client, args []string) (answer, error) {
 		m, err := c.RemoveMember(ctx, args[0], *force, client.WriteOptions{W: *w})
-		return memberChange(m, "removed"), err
+		if err != nil {
+			return answer{}, err
+		}
+		return memberChange(m, "removed"), nil
 	})
 }
 
@@ -51,7 +54,10 @@ func newMembersAdd() *cobra.Command {
 	v.agent = new(string)
 	return v.do(func(ctx context.Context, c *client.Client, args []string) (answer, error) {
 		m, err := c.AddMember(ctx, args[0], client.WriteOptions{W: *w})
-		return memberChange(m, "added"), err
+		if err != nil {
+			return answer{}, err
+		}
+		return memberChange(m, "added"), nil
 	})
 }
 
