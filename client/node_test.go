@@ -122,10 +122,67 @@ func TestNode(t *testing.T) {
 	if m, err := c.Metrics(ctx); err != nil || !strings.Contains(string(m), "memd_") {
 		t.Errorf("metrics: %.200s, %v", m, err)
 	}
+	walkStandards(ctx, t, c, first.ID)
 	if d, err := c.Delete(ctx, first.ID, WriteOptions{}); err != nil || d.ID != first.ID {
 		t.Errorf("delete: %+v, %v", d, err)
 	}
 	if _, err := c.Get(ctx, first.ID, ReadOptions{}); !errors.Is(err, memory.ErrNotFound) {
 		t.Errorf("get what is gone: %v", err)
+	}
+}
+
+func walkStandards(ctx context.Context, t *testing.T, c *Client, id string) {
+	t.Helper()
+	if s, err := c.Standard(ctx, "a/b", ReadOptions{}); err != nil || s.ID != "" || s.Namespace != "a/b" {
+		t.Errorf("no standard: %+v, %v", s, err)
+	}
+	set, err := c.SetStandard(ctx, StandardDraft{Namespace: "a/b", ID: id, Parent: new("p"), Governance: memory.Raw(`{"write":"any"}`)}, WriteOptions{})
+	if err != nil || set.ID != id || set.Parent != "p" || string(set.Governance) != `{"write":"any"}` || set.Token == "" || set.Acks != 1 {
+		t.Fatalf("set: %+v, %v", set, err)
+	}
+	if s, err := c.Standard(ctx, "a/b", ReadOptions{After: set.Token}); err != nil || s.ID != id || s.Title != "Deploy day" || s.Content != "Thursday" || string(s.Governance) != `{"write":"any"}` {
+		t.Errorf("standard: %+v, %v", s, err)
+	}
+	if set, err = c.SetStandard(ctx, StandardDraft{Namespace: "a/b", Parent: new(""), Governance: memory.Raw("null")}, WriteOptions{}); err != nil || set.Parent != "" || set.Governance != nil {
+		t.Errorf("set to nothing: %+v, %v", set, err)
+	}
+	if _, err := c.SetStandard(ctx, StandardDraft{Namespace: "*"}, WriteOptions{}); err != nil {
+		t.Error(err)
+	}
+	if ch, err := c.StandardChain(ctx, "a/b", ReadOptions{}); err != nil || strings.Join(ch.Chain, " ") != "* a a/b" || len(ch.Standards) != 2 {
+		t.Errorf("chain: %+v, %v", ch, err)
+	}
+	if _, err := c.SetStandard(ctx, StandardDraft{Namespace: "x", ID: "nothing"}, WriteOptions{}); !errors.Is(err, memory.ErrNotFound) {
+		t.Errorf("standard that is not there: %v", err)
+	}
+	if s, err := c.SessionStart(ctx, "a/b", 5, ReadOptions{}); err != nil || len(s.ID) != 32 || len(s.Standards) != 2 || len(s.Memories) != 0 {
+		t.Errorf("session: %+v, %v", s, err)
+	}
+	if s, err := c.SessionStart(ctx, "", 0, ReadOptions{}); err != nil || len(s.Standards) != 1 || s.Standards[0].Namespace != "*" || len(s.Memories) != 1 {
+		t.Errorf("session of all: %+v, %v", s, err)
+	}
+	if l, err := c.Namespaces(ctx, ReadOptions{}); err != nil || len(l) != 2 {
+		t.Errorf("namespaces: %+v, %v", l, err)
+	}
+	if cl, err := c.ClearStandard(ctx, "a/b", WriteOptions{}); err != nil || !cl.Cleared || cl.Namespace != "a/b" || cl.Token == "" {
+		t.Errorf("clear: %+v, %v", cl, err)
+	}
+	if cl, err := c.ClearStandard(ctx, "a/b", WriteOptions{}); err != nil || cl.Cleared {
+		t.Errorf("clear again: %+v, %v", cl, err)
+	}
+	if r, err := c.RegisterAgent(ctx, Registration{AgentID: "ai:a/1", AgentType: "ai:x", Capabilities: []string{"code"}}, WriteOptions{}); err != nil || r.AgentID != "ai:a/1" || r.Token == "" {
+		t.Errorf("register: %+v, %v", r, err)
+	}
+	if l, err := c.Agents(ctx, ReadOptions{}); err != nil || len(l) != 1 || l[0].AgentType != "ai:x" || len(l[0].Capabilities) != 1 || l[0].RegisteredAt.IsZero() {
+		t.Errorf("agents: %+v, %v", l, err)
+	}
+	var field *memory.FieldError
+	if _, err := c.RegisterAgent(ctx, Registration{AgentID: "a", AgentType: "robot"}, WriteOptions{}); !errors.As(err, &field) || field.Field != "agent_type" {
+		t.Errorf("bad agent: %v", err)
+	}
+	for schema, want := range map[int]string{0: `"2"`, 2: `"2"`, 3: `"3"`} {
+		if doc, err := c.Capabilities(ctx, schema); err != nil || !strings.Contains(string(doc), `"schema_version":`+want) {
+			t.Errorf("capabilities %d: %s, %v", schema, doc, err)
+		}
 	}
 }

@@ -15,6 +15,9 @@ type Node interface {
 	Memories
 	Reader
 	Historian
+	Standards
+	Agents
+	Guide
 	Porter
 	Finder
 	Gate

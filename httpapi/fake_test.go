@@ -56,6 +56,9 @@ type fake struct {
 	calls   int // of changing verbs
 	nudges  []wire.Nudge
 
+	standardDraft memory.StandardDraft
+	limit         int // of SessionStart
+
 	body     string // of Get and Update
 	siblings []Sibling
 	page     *wire.Page

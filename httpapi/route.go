@@ -77,6 +77,19 @@ func (d *Door) routes() *mux.Router {
 	add("/api/v1/search", verbs{http.MethodGet: read((*call).search)})
 	add("/api/v1/export", verbs{http.MethodGet: read((*call).export)})
 	add("/api/v1/import", verbs{http.MethodPost: plain((*call).importAll)})
+	add("/api/v1/namespaces", verbs{
+		http.MethodGet:    read((*call).namespaces),
+		http.MethodPost:   plain((*call).setStandard),
+		http.MethodDelete: plain((*call).clearStandard),
+	})
+	add("/api/v1/namespaces/{ns}/standard", verbs{
+		http.MethodGet:    read((*call).namespaces),
+		http.MethodPost:   plain((*call).setStandard),
+		http.MethodDelete: plain((*call).clearStandard),
+	})
+	add("/api/v1/agents", verbs{http.MethodGet: read((*call).agents), http.MethodPost: plain((*call).registerAgent)})
+	add("/api/v1/session/start", verbs{http.MethodPost: read((*call).sessionStart)})
+	add("/api/v1/capabilities", verbs{http.MethodGet: plain((*call).capabilities)})
 	add("/api/v1/stats", verbs{http.MethodGet: read((*call).stats)})
 	add("/api/v1/cluster", verbs{http.MethodGet: plain((*call).cluster)})
 	add("/api/v1/members", verbs{http.MethodGet: plain((*call).members)})

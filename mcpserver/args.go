@@ -52,7 +52,7 @@ func readArgs(raw []byte, t *tool) (*args, error) {
 
 // ignored are arguments of the original service that ask for another text form of the
 // answer, or for what memd does not do. A client that sends them is served all the same.
-var ignored = []string{"format", "context_tokens", "verbose", "include_schema", "accept", "family"}
+var ignored = []string{"format", "context_tokens", "verbose", "include_schema", "family"}
 
 func invalid(field, problem string) error { return &memory.FieldError{Field: field, Problem: problem} }
 

@@ -107,7 +107,10 @@ func (s *Server) sessionStart(ctx context.Context, r *request) (answer, error) {
 	}
 	page.clip()
 	head := found(len(page.Memories), "Nothing is known here yet.")
-	return answer{s.fence(head, &page), listed{page.rows(), len(page.Memories), "session_start", page.Stale}}, nil
+	if len(page.Standards) > 0 {
+		head += fmt.Sprintf(" The first %d say how things are done there.", len(page.Standards))
+	}
+	return answer{s.fence(head, &page), listed{page.rows(), len(page.Memories), "session_start", page.Stale, page.Standards}}, nil
 }
 
 func (s *Server) stats(ctx context.Context, r *request) (answer, error) {
@@ -122,8 +125,18 @@ func (s *Server) status(ctx context.Context, _ *request) (answer, error) {
 }
 
 // capabilities adds the tools of this server to what the service says of itself.
-func (s *Server) capabilities(ctx context.Context, _ *request) (answer, error) {
-	doc, err := s.service.Capabilities(ctx)
+func (s *Server) capabilities(ctx context.Context, r *request) (answer, error) {
+	schema := 2
+	if want := r.text("accept"); want != "" {
+		var ok bool
+		if schema, ok = memory.CapabilitySchema(want); !ok {
+			r.fail(invalid("accept", "must be v1, v2 or v3"))
+		}
+	}
+	if r.err != nil {
+		return answer{}, r.err
+	}
+	doc, err := s.service.Capabilities(ctx, schema)
 	if err != nil {
 		return answer{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -21,21 +22,23 @@ func (p *Page) clip() {
 	if p.Memories == nil {
 		p.Memories = []Memory{}
 	}
-	total := 0
-	for i := range p.Memories {
-		total += len(p.Memories[i].Content)
+	// The sum of all contents, none taken for longer than most.
+	sum := func(most int) (n int) {
+		for i := range p.Memories {
+			n += min(most, len(p.Memories[i].Content))
+		}
+		for i := range p.Standards {
+			n += min(most, len(p.Standards[i].Content))
+		}
+		return n
 	}
-	if total <= maxContents {
+	if sum(math.MaxInt) <= maxContents {
 		return
 	}
 	// The greatest length to which all can be cut.
 	lo, hi := 0, maxContents
 	for lo < hi {
-		mid, sum := (lo+hi+1)/2, 0
-		for i := range p.Memories {
-			sum += min(mid, len(p.Memories[i].Content))
-		}
-		if sum <= maxContents {
+		if mid := (lo + hi + 1) / 2; sum(mid) <= maxContents {
 			lo = mid
 		} else {
 			hi = mid - 1
@@ -44,6 +47,11 @@ func (p *Page) clip() {
 	for i := range p.Memories {
 		if m := &p.Memories[i]; len(m.Content) > lo {
 			m.Content, m.Clipped = head(m.Content, lo), true
+		}
+	}
+	for i := range p.Standards {
+		if st := &p.Standards[i]; len(st.Content) > lo {
+			st.Content, st.Clipped = head(st.Content, lo), true
 		}
 	}
 }
@@ -64,12 +72,19 @@ func head(s string, n int) string {
 func (s *Server) fence(head string, p *Page) string {
 	var b strings.Builder
 	mark := s.begin(&b, head, p)
+	write := func(about, content, id string, clipped bool) {
+		fmt.Fprintf(&b, "\n<%s %s>\n%s\n</%s>", mark, about, content, mark)
+		if clipped {
+			b.WriteString("\n(cut here; memory_get " + id + " shows it whole)")
+		}
+	}
+	for i := range p.Standards {
+		st := &p.Standards[i]
+		write("standard-of="+plain(st.Namespace)+" id="+plain(st.ID)+" title="+quote(st.Title), st.Content, st.ID, st.Clipped)
+	}
 	for i := range p.Memories {
 		m := &p.Memories[i]
-		fmt.Fprintf(&b, "\n<%s %s>\n%s\n</%s>", mark, s.describe(m), m.Content, mark)
-		if m.Clipped {
-			b.WriteString("\n(cut here; memory_get " + m.ID + " shows it whole)")
-		}
+		write(s.describe(m), m.Content, m.ID, m.Clipped)
 	}
 	s.end(&b, p)
 	return b.String()
@@ -104,7 +119,7 @@ func (s *Server) begin(b *strings.Builder, head string, p *Page) (mark string) {
 	if p.Behind {
 		b.WriteString(" This node is still indexing: what was stored last may be missing.")
 	}
-	if len(p.Memories) == 0 {
+	if len(p.Memories) == 0 && len(p.Standards) == 0 {
 		return ""
 	}
 	var nonce [4]byte

@@ -57,6 +57,23 @@ func ValidTools(name string) error {
 	return fmt.Errorf("%q: want %s or %s", name, ToolsDefault, ToolsAll)
 }
 
+func toolsOf(set string) []*tool {
+	if set == ToolsAll {
+		return append(defaultTools(), moreTools()...)
+	}
+	return defaultTools()
+}
+
+// ToolNames are the names of the tools of a set, in the order in which they are listed.
+func ToolNames(set string) []string {
+	tools := toolsOf(set)
+	names := make([]string, len(tools))
+	for i, t := range tools {
+		names[i] = t.name
+	}
+	return names
+}
+
 // New panics if the configuration has no service or an unknown set of tools.
 func New(c Config) *Server {
 	if c.Service == nil {
@@ -71,10 +88,7 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{service: c.Service, agent: c.Agent, place: c.Place, log: c.Log, now: c.Now, tools: defaultTools()}
-	if c.Tools == ToolsAll {
-		s.tools = append(s.tools, moreTools()...)
-	}
+	s := &Server{service: c.Service, agent: c.Agent, place: c.Place, log: c.Log, now: c.Now, tools: toolsOf(c.Tools)}
 	s.mcp = mcp.NewServer(
 		&mcp.Implementation{Name: "memd", Title: "memd, memory shared by agents", Version: c.Version},
 		&mcp.ServerOptions{

@@ -45,7 +45,8 @@ type Keeper interface {
 type Observer interface {
 	SessionStart(ctx context.Context, namespace string, limit int, opt ReadOptions) (Page, error)
 	Stats(context.Context, ReadOptions) (memory.Raw, error)
-	Capabilities(context.Context) (memory.Raw, error)
+	// Capabilities is the document of one of the schemas 1 to 3.
+	Capabilities(ctx context.Context, schema int) (memory.Raw, error)
 	Status(context.Context) (memory.Raw, error)
 }
 
@@ -169,6 +170,18 @@ type Page struct {
 	// Stale is set when the node could not compare itself with a peer before it answered,
 	// Behind when its index for recall had not reached what was stored before.
 	Stale, Behind bool
+	// Standards are what applies in the namespace, the most general first. Only of
+	// SessionStart, and none of them is among the memories.
+	Standards []Standard
+}
+
+// Standard is how things are done in a namespace.
+type Standard struct {
+	Namespace string `json:"namespace"`
+	ID        string `json:"standard_id"` // of the memory that says it
+	Title     string `json:"title"`
+	Content   string `json:"content"`
+	Clipped   bool   `json:"clipped,omitzero"` // content is only its beginning
 }
 
 // Query is what to look for.

@@ -157,9 +157,10 @@ func moreTools() []*tool {
 		},
 		{
 			name: "memory_session_start", title: "Session start", kind: reads, run: (*Server).sessionStart,
-			about: "What to know at the start of a session: the most important memories of a namespace.",
+			about: "What to know at the start of a session: a namespace's standards and its most important memories.",
 			in:    []property{namespace, limit(`"maximum":50,"default":10`), after},
-			out:   []property{list("memories", row).must(), count, text("mode", ""), stale},
+			out: []property{list("memories", row).must(), count, text("mode", ""), stale,
+				list("standards", []property{namespace, text("standard_id", ""), text("title", ""), text("content", ""), flag("clipped", "")})},
 		},
 		{
 			name: "memory_stats", title: "Statistics", kind: reads, run: (*Server).stats,
@@ -170,6 +171,7 @@ func moreTools() []*tool {
 		{
 			name: "memory_capabilities", title: "Capabilities", kind: reads, run: (*Server).capabilities,
 			about: "What this server can do, and which tools it lists.",
+			in:    []property{oneOf("accept", "Schema; default v2", `"v1","v2","v3"`)},
 			out:   []property{text("version", ""), texts("tools", "").must()},
 		},
 		{

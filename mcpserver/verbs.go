@@ -166,6 +166,8 @@ type listed struct {
 	Count    int         `json:"count"`
 	Mode     string      `json:"mode,omitzero"`
 	Stale    bool        `json:"stale,omitzero"`
+
+	Standards []Standard `json:"standards,omitzero"`
 }
 
 func (s *Server) update(ctx context.Context, r *request) (answer, error) {

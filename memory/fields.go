@@ -116,26 +116,28 @@ func timeField(name string, v []byte) (time.Time, error) {
 	return t, nil
 }
 
-func tagsField(v []byte) ([]string, error) {
+func tagsField(v []byte) ([]string, error) { return stringsField("tags", v, MaxTags) }
+
+func stringsField(name string, v []byte, most int) ([]string, error) {
 	if v[0] != '[' {
-		return nil, fieldErrorf("tags", "must be an array of strings")
+		return nil, fieldErrorf(name, "must be an array of strings")
 	}
-	tags := []string{}
+	list := []string{}
 	if len(v) == 2 {
-		return tags, nil
+		return list, nil
 	}
 	err := eachElement(v, func(item []byte) error {
 		if item[0] != '"' {
-			return fieldErrorf("tags", "must be an array of strings")
+			return fieldErrorf(name, "must be an array of strings")
 		}
-		if len(tags) == MaxTags {
-			return fieldErrorf("tags", "must have at most %d items", MaxTags)
+		if len(list) == most {
+			return fieldErrorf(name, "must have at most %d items", most)
 		}
 		s, err := unquote(item)
-		tags = append(tags, s)
+		list = append(list, s)
 		return err
 	})
-	return tags, err
+	return list, err
 }
 
 func metadataField(v []byte) (Raw, error) {

@@ -112,6 +112,15 @@ func eachMember(data []byte, what string, fn func(name string, value []byte) err
 	return w.walk(data, what, fn)
 }
 
+// eachMemberOnce is eachMember for the body of a request: two keys that differ in case only are an error, since one of them would be
+// lost without a word.
+func eachMemberOnce(data []byte, fn func(name string, value []byte) error) error {
+	if err := caseVariants(data); err != nil {
+		return err
+	}
+	return eachMember(data, "body", fn)
+}
+
 // eachElement is eachMember for an array.
 func eachElement(data []byte, fn func(item []byte) error) error {
 	w := walkers.Get().(*walker)

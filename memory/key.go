@@ -14,17 +14,18 @@ type Kind uint8
 
 // Known kinds. Numbers are for ever.
 const (
-	KindMemory  Kind = 1
-	KindMember  Kind = 2
-	KindLink    Kind = 3
-	KindArchive Kind = 4
-	// 5 agent, 6 standard
+	KindMemory   Kind = 1
+	KindMember   Kind = 2
+	KindLink     Kind = 3
+	KindArchive  Kind = 4
+	KindAgent    Kind = 5
+	KindStandard Kind = 6
 )
 
 // Known tells whether this version understands documents of the kind.
 func (k Kind) Known() bool {
 	switch k {
-	case KindMemory, KindMember, KindLink, KindArchive:
+	case KindMemory, KindMember, KindLink, KindArchive, KindAgent, KindStandard:
 		return true
 	default:
 		return false
@@ -41,6 +42,10 @@ func (k Kind) String() string {
 		return "link"
 	case KindArchive:
 		return "archive"
+	case KindAgent:
+		return "agent"
+	case KindStandard:
+		return "standard"
 	default:
 		return fmt.Sprintf("kind-%d", uint8(k))
 	}

@@ -40,6 +40,10 @@ const (
 	MaxTitleVersion   = 1024 // highest suffix of on_conflict=version
 	MaxReason         = 512  // bytes of an archive_reason
 	MaxRelation       = 64   // bytes of a link's relation
+	MaxAgentType      = 64   // bytes
+	MaxCapabilities   = 64   // of one agent, each of at most MaxTag bytes
+	MaxGovernance     = 4096 // bytes of the canonical form
+	MaxConsensus      = 1000 // approvers of a governance
 	DefaultNamespace  = "global"
 	DefaultConfidence = 1.0
 	DefaultSource     = "api"

@@ -35,6 +35,18 @@ func ValidateValue(key Key, value []byte) error {
 	case KindArchive:
 		_, err := DecodeArchived(value)
 		return err
+	case KindAgent:
+		a, err := DecodeAgent(value)
+		if err == nil && a.Key() != key {
+			err = fieldErrorf("agent_id", "is not the record's id")
+		}
+		return err
+	case KindStandard:
+		s, err := DecodeStandard(value)
+		if err == nil && s.Key() != key {
+			err = fieldErrorf("namespace", "is not the record's")
+		}
+		return err
 	default:
 		return nil
 	}

@@ -170,7 +170,26 @@ func (s mcpService) find(ctx context.Context, verb finding, q mcpserver.Query, o
 }
 
 func (s mcpService) SessionStart(ctx context.Context, namespace string, limit int, o mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return s.List(ctx, memory.Filter{Namespace: namespace, Limit: limit}, o)
+	opt, stale, err := s.read(ctx, o)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	res, err := s.n.SessionStart(ctx, namespace, limit, opt)
+	if err != nil {
+		return mcpserver.Page{}, err
+	}
+	out := mcpserver.Page{Stale: stale}
+	for _, r := range res.Memories {
+		m, err := shownAs(r.Body)
+		if err != nil {
+			return out, err
+		}
+		out.Memories = append(out.Memories, m)
+	}
+	for _, st := range res.Standards {
+		out.Standards = append(out.Standards, mcpserver.Standard{Namespace: st.Namespace, ID: st.ID, Title: st.Title, Content: st.Content})
+	}
+	return out, nil
 }
 
 func (s mcpService) Stats(ctx context.Context, o mcpserver.ReadOptions) (memory.Raw, error) {
@@ -183,6 +202,10 @@ func (s mcpService) Stats(ctx context.Context, o mcpserver.ReadOptions) (memory.
 		return nil, err
 	}
 	return memory.AppendJSON(nil, st)
+}
+
+func (s mcpService) Capabilities(ctx context.Context, schema int) (memory.Raw, error) {
+	return s.n.Capabilities(ctx, schema)
 }
 
 func (s mcpService) Status(ctx context.Context) (memory.Raw, error) {
@@ -223,11 +246,4 @@ func (s mcpService) Links(context.Context, string, mcpserver.ReadOptions) ([]mcp
 
 func (s mcpService) Consolidate(context.Context, mcpserver.Consolidation, mcpserver.WriteOptions) (mcpserver.Consolidated, error) {
 	return mcpserver.Consolidated{}, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Capabilities(context.Context) (memory.Raw, error) {
-	return memory.AppendJSON(nil, struct {
-		Service string `json:"service"`
-		Version string `json:"version"`
-	}{"memd", s.n.cfg.Version})
 }

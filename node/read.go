@@ -141,22 +141,26 @@ func (n *Node) List(ctx context.Context, f memory.Filter, opt httpapi.ReadOption
 	}
 	out := []httpapi.Rendered{}
 	err := n.store.View(func(tx *storage.Tx) error {
-		for item, err := range tx.List(f) {
-			if errors.Is(err, storage.ErrCorrupt) {
-				continue // counted and logged by the store; one bad row must not hide the others
-			}
-			if err != nil {
-				return err
-			}
-			v := item.View
-			out = append(out, httpapi.Rendered{
-				Body:  memory.AppendView(nil, item.Key.ID(), v.Winner.Value, viewFields(v, item.Local)),
-				Token: v.Token,
-			})
-		}
-		return nil
+		return listEach(tx, f, func(_ memory.Key, m httpapi.Rendered) { out = append(out, m) })
 	})
 	return out, err
+}
+
+func listEach(tx *storage.Tx, f memory.Filter, yield func(memory.Key, httpapi.Rendered)) error {
+	for item, err := range tx.List(f) {
+		if errors.Is(err, storage.ErrCorrupt) {
+			continue // counted and logged by the store; one bad row must not hide the others
+		}
+		if err != nil {
+			return err
+		}
+		v := item.View
+		yield(item.Key, httpapi.Rendered{
+			Body:  memory.AppendView(nil, item.Key.ID(), v.Winner.Value, viewFields(v, item.Local)),
+			Token: v.Token,
+		})
+	}
+	return nil
 }
 
 // Stats counts what this node holds.

@@ -156,7 +156,15 @@ func shown(m *client.Memory) mcpserver.Memory {
 }
 
 func (r remote) SessionStart(ctx context.Context, namespace string, limit int, o mcpserver.ReadOptions) (mcpserver.Page, error) {
-	return r.List(ctx, mcpserver.Filter{Namespace: namespace, Limit: limit}, o)
+	res, err := r.c.SessionStart(ctx, namespace, limit, client.ReadOptions{After: o.After})
+	if err != nil {
+		return mcpserver.Page{}, told(err)
+	}
+	out := page(res.Memories)
+	for _, st := range res.Standards {
+		out.Standards = append(out.Standards, mcpserver.Standard{Namespace: st.Namespace, ID: st.ID, Title: st.Title, Content: st.Content})
+	}
+	return out, nil
 }
 
 func (r remote) Stats(ctx context.Context, o mcpserver.ReadOptions) (mcpserver.Raw, error) {
@@ -175,15 +183,9 @@ func (r remote) Status(ctx context.Context) (mcpserver.Raw, error) {
 	return mcpserver.JSON(out)
 }
 
-func (r remote) Capabilities(ctx context.Context) (mcpserver.Raw, error) {
-	out, err := r.c.Cluster(ctx)
-	if err != nil {
-		return nil, told(err)
-	}
-	return mcpserver.JSON(struct {
-		Service string `json:"service"`
-		Version string `json:"version"`
-	}{"memd", out.Version})
+func (r remote) Capabilities(ctx context.Context, schema int) (mcpserver.Raw, error) {
+	out, err := r.c.Capabilities(ctx, schema)
+	return out, told(err)
 }
 
 // What is not served yet.
