@@ -24,8 +24,8 @@ var arrows = []struct {
 	room string
 	may  []string
 }{
-	{"cmd", []string{"node", "client", "mcpserver"}},
-	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "storage", "cluster", "wire", "memory", "clock", "internal"}},
+	{"cmd", []string{"node", "client", "mcpserver", "trust"}},
+	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "storage", "cluster", "wire", "trust", "memory", "clock", "internal"}},
 	{"httpapi", []string{"wire", "memory", "clock", "internal"}},
 	{"mcpserver", []string{"memory", "internal"}},
 	{"client", []string{"memory", "internal"}},
@@ -35,6 +35,7 @@ var arrows = []struct {
 	{"storage", []string{"memory", "clock", "internal"}},
 	{"cluster", []string{"internal"}},
 	{"wire", []string{"memory", "clock", "internal"}},
+	{"trust", []string{"memory", "internal"}},
 	{"memory", []string{"clock", "internal"}},
 	{"clock", nil},
 	{"internal", nil},
