@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"time"
@@ -39,6 +40,11 @@ type Config struct {
 	// address (0.0.0.0) stands for every IP address: a page that was led here by DNS
 	// rebinding always says a name.
 	Hosts []string
+
+	// CheckPeer says whether a caller, of whose connection s tells (nil without TLS), may
+	// speak as the node name, or with "" as any node; an error is the reason why not.
+	// nil = it may.
+	CheckPeer func(s *tls.ConnectionState, name string) error
 
 	// MCP answers at /mcp; nil = there is none. It gets requests that have passed the door's
 	// own checks, a body that ends at the door's limit, and a context that ends at Timeout.

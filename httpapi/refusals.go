@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"strconv"
@@ -10,28 +13,64 @@ import (
 	"github.com/memd/memd/memory"
 )
 
-// Listener wraps the listener of a server without TLS. What net/http refuses before there
-// is a request for a handler (a request line, a header or a framing that is none) it
-// answers by itself, in plain text, with 417 without a word and with 501 and 505 for what
-// is the client's fault; here that becomes the error that every other refusal is.
+// Listener wraps the listener of a server, with TLS if secure is not nil. What net/http
+// refuses before there is a request for a handler (a request line, a header or a framing
+// that is none) it answers by itself, in plain text, with 417 without a word and with 501
+// and 505 for what is the client's fault; here that becomes the error that every other
+// refusal is.
 //
-// Under TLS the bytes cannot be seen, and pass as they are.
-func Listener(l net.Listener) net.Listener { return plainListener{l} }
+// The server must be one of NewServer. It does not see that there is TLS, which is beneath
+// what is rewritten: requests come without Request.TLS (see connState) and over HTTP/1.1
+// only. The handshake is done by the first read, within the time for a header.
+func Listener(l net.Listener, secure *tls.Config) net.Listener { return listener{l, secure} }
 
-type plainListener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	secure *tls.Config
+}
 
-func (l plainListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return plainConn{conn}, nil
+	if l.secure == nil {
+		return &conn{Conn: c}, nil
+	}
+	secured := tls.Server(c, l.secure)
+	return &conn{Conn: secured, secured: secured}, nil
 }
 
-type plainConn struct{ net.Conn }
+type conn struct {
+	net.Conn
+	secured *tls.Conn // nil without TLS
+}
+
+// Read tells a client that speaks plain HTTP to a listener with TLS what is wrong.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil || c.secured == nil {
+		return n, err
+	}
+	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil && likeHTTP(bad.RecordHeader) {
+		_, _ = bad.Conn.Write(refusalPlain)
+		_ = bad.Conn.Close()
+	}
+	return n, err
+}
+
+// likeHTTP tells the first bytes of a request from those of anything else.
+func likeHTTP(head [5]byte) bool {
+	for _, b := range head {
+		if (b < 'A' || b > 'Z') && b != ' ' && b != '/' {
+			return false
+		}
+	}
+	return true
+}
 
 // Write is called by net/http with the whole of such an answer at once.
-func (c plainConn) Write(b []byte) (int, error) {
+func (c *conn) Write(b []byte) (int, error) {
 	r := refusalOf(b)
 	if r == nil {
 		return c.Conn.Write(b)
@@ -43,11 +82,31 @@ func (c plainConn) Write(b []byte) (int, error) {
 }
 
 // CloseWrite lets the client read its refusal while the server no longer reads.
-func (c plainConn) CloseWrite() error {
+func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
+}
+
+// connKey finds the connection of a request in its context.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connState is what is known of the other side of a request's connection; nil without TLS.
+func connState(r *http.Request) *tls.ConnectionState {
+	if r.TLS != nil { // of a server that is not one of NewServer
+		return r.TLS
+	}
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok || c.secured == nil {
+		return nil
+	}
+	s := c.secured.ConnectionState()
+	return &s
 }
 
 var (
@@ -92,6 +151,8 @@ func refusalOf(b []byte) []byte {
 	}
 	return plainRefusal(status, text)
 }
+
+var refusalPlain = plainRefusal(http.StatusBadRequest, "this node serves HTTPS: use https://")
 
 var refusal417 = plainRefusal(http.StatusExpectationFailed, "the only expectation that is met is 100-continue")
 

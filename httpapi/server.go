@@ -50,6 +50,7 @@ func NewServer(c ServerConfig) *http.Server {
 	}
 	// What net/http has to say is about single connections of clients.
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	s.ConnContext = withConn
 	if c.Base != nil {
 		s.BaseContext = func(net.Listener) context.Context { return c.Base }
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,13 +19,18 @@ import (
 // listen serves d on a loopback port, with timeouts a test can wait for.
 func listen(t testing.TB, d *Door) (addr string, server *http.Server) {
 	t.Helper()
+	return listenWith(t, d, nil)
+}
+
+func listenWith(t testing.TB, d *Door, secure *tls.Config) (addr string, server *http.Server) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server = NewServer(ServerConfig{Handler: d, Base: t.Context(), Log: d.Log, HeaderTimeout: 200 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
 	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(Listener(l)) }()
+	go func() { defer close(done); _ = server.Serve(Listener(l, secure)) }()
 	t.Cleanup(func() {
 		d.Close()
 		_ = server.Close()

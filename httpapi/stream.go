@@ -59,7 +59,7 @@ func (c *call) pushStream() error {
 		c.Header().Set("Upgrade", wire.UpgradeProto)
 		return &problem{Status: http.StatusUpgradeRequired, Code: "UPGRADE_REQUIRED", Text: "only an upgrade to " + wire.UpgradeProto + " is served here"}
 	}
-	from, err := wire.CheckPush(c.r, c.door.Self)
+	from, err := c.caller()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *call) pushStream() error {
 
 	c.door.metrics.streams.Inc()
 	defer c.door.metrics.streams.Dec()
-	s := &stream{door: c.door, conn: conn, cancel: cancel, room: semaphore.NewWeighted(streamBytes)}
+	s := &stream{door: c.door, trusted: func() error { return c.checkPeer(from.Name) }, conn: conn, cancel: cancel, room: semaphore.NewWeighted(streamBytes)}
 	if err := s.serve(ctx, greeting); err != nil && ctx.Err() == nil {
 		c.door.Log.Info("push stream broke", "peer", from.Name, "err", err)
 	}
@@ -106,10 +106,11 @@ func refusal(err error) bool {
 // stream is one push stream at work: the handler's goroutine receives, another one
 // writes the acks in the order of the frames.
 type stream struct {
-	door   *Door
-	conn   *wire.PushConn
-	cancel context.CancelFunc
-	room   *semaphore.Weighted
+	door    *Door
+	conn    *wire.PushConn
+	trusted func() error // the peer still is who it was
+	cancel  context.CancelFunc
+	room    *semaphore.Weighted
 }
 
 func (s *stream) serve(ctx context.Context, greeting wire.Ack) error {
@@ -143,6 +144,9 @@ func (s *stream) receive(ctx context.Context, sent chan<- waiting) error {
 	for {
 		f, err := s.conn.Recv()
 		if err != nil {
+			return err
+		}
+		if err := s.trusted(); err != nil {
 			return err
 		}
 		s.door.Node.Beat() // after a pause the buffered frames come first

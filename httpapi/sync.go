@@ -18,8 +18,14 @@ func (c *call) since() error {
 	if c.r.Method != http.MethodPost && !wire.IsClockSince(c.query) {
 		return c.updatedSince()
 	}
+	if err := c.checkPeer(""); err != nil { // before a stranger's words are read
+		return err
+	}
 	req, err := wire.ReadSince(c.r)
 	if err != nil {
+		return err
+	}
+	if err := c.checkPeer(req.Peer); err != nil {
 		return err
 	}
 	if err := c.door.Self.CheckCluster(req.Cluster); err != nil {
@@ -45,6 +51,32 @@ func (c *call) since() error {
 		return fault{err}
 	}
 	return nil // or the caller is gone
+}
+
+// checkPeer refuses a caller that is not, by its certificate, the node that it says it is;
+// with no name, one that is no node at all.
+func (c *call) checkPeer(name string) error {
+	if c.door.CheckPeer == nil {
+		return nil
+	}
+	if err := c.door.CheckPeer(connState(c.r), name); err != nil {
+		return &problem{Status: http.StatusForbidden, Code: "WRONG_PEER", Text: err.Error()}
+	}
+	return nil
+}
+
+// caller is who pushes.
+func (c *call) caller() (wire.Hello, error) {
+	if err := c.checkPeer(""); err != nil {
+		return wire.Hello{}, err
+	}
+	from, err := wire.CheckPush(c.r, c.door.Self)
+	if from.Name != "" { // who it is goes before where it belongs
+		if err := c.checkPeer(from.Name); err != nil {
+			return from, err
+		}
+	}
+	return from, err
 }
 
 func (c *call) updatedSince() error {
@@ -126,7 +158,7 @@ func (c *call) pushFrames() error {
 	} else if zipped {
 		return &problem{Status: http.StatusUnsupportedMediaType, Code: "UNSUPPORTED_ENCODING", Text: "frames are not to be compressed"}
 	}
-	from, err := wire.CheckPush(c.r, c.door.Self)
+	from, err := c.caller()
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,11 @@ type Config struct {
 	HTTPAdvertise string // host:port that peers use; "" = the listen address
 	AllowedHosts  []string
 
+	// TLSCert and TLSKey serve HTTPS and are shown to peers; TLSCA is who is trusted, see
+	// trust.Config. All are PEM files, read again when they change.
+	TLSCert, TLSKey, TLSCA string
+	TLSVerifyClient        bool // require a certificate of every client
+
 	GossipAddr      string // host:port; required unless Transport is set
 	GossipAdvertise string
 	Join            []string // gossip addresses of seeds
@@ -62,6 +67,10 @@ func (c *Config) validate() error {
 	switch {
 	case c.DataDir == "":
 		return errors.New("data-dir is required")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("tls-cert and tls-key go together")
+	case c.TLSCert == "" && (c.TLSCA != "" || c.TLSVerifyClient):
+		return errors.New("tls-ca and tls-verify-client need tls-cert and tls-key")
 	case c.QuorumWrites < 0:
 		return fmt.Errorf("quorum-writes is %d; it cannot be negative", c.QuorumWrites)
 	case c.BootstrapExpect < 0:

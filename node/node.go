@@ -21,6 +21,7 @@ import (
 	"github.com/memd/memd/recall"
 	"github.com/memd/memd/replication"
 	"github.com/memd/memd/storage"
+	"github.com/memd/memd/trust"
 	"github.com/memd/memd/wire"
 )
 
@@ -38,6 +39,7 @@ type Node struct {
 	log  *slog.Logger
 	boot uint64 // tells two processes of one name apart
 
+	files  *trust.Files // nil without TLS
 	store  *storage.Store
 	gossip *cluster.Cluster
 	client *wire.Client
@@ -66,6 +68,8 @@ type Node struct {
 
 	collided atomic.Pointer[clock.Clock] // dots that came with other bytes than are held; nil = none
 
+	reread chan struct{} // capacity 1: Reread was called
+
 	changedMu sync.Mutex
 	changed   chan struct{} // closed and renewed when gossip shows something new
 }
@@ -76,10 +80,13 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{}), reread: make(chan struct{}, 1)}
 	n.metrics = newMetrics(cfg.Registry)
 	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot, Now: n.stampNow}
 
+	if err := n.loadFiles(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	if n.store, err = storage.Open(storage.Config{
 		Dir: cfg.DataDir, Node: cfg.Name, Now: n.now, Log: n.log, Registerer: cfg.Registry,
 		Staged: n.staged, NoSync: cfg.NoSync, Mutants: cfg.Mutants,
@@ -103,7 +110,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	n.client = wire.NewClient(self, wire.ClientConfig{Dial: cfg.DialContext, Uncompressed: isLoopback(n.httpAdvertise)})
+	n.client = wire.NewClient(self, n.clientConfig())
 	n.push = replication.New(replication.Config{
 		Self: self, Pusher: pusher{n.client}, Peers: n.pushPeers, Nudge: n.nudge, Behind: n.peerBehind,
 		Timeout: cfg.QuorumTimeout, Log: n.log, Registerer: cfg.Registry, Mutants: cfg.Mutants,
@@ -118,7 +125,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	cfg.Registry.MustRegister(gauges{n})
 	n.door = httpapi.New(httpapi.Config{
-		Node: n, Self: self, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
+		Node: n, Self: self, CheckPeer: n.checkPeer, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
 		Registerer: cfg.Registry, Gatherer: cfg.Registry, Log: n.log,
 	})
 	return n, n.loadMembers()

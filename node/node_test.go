@@ -28,6 +28,12 @@ func freeAddr(t testing.TB) string {
 // startMesh runs nodes on loopback sockets until the test ends.
 func startMesh(t testing.TB, count int) []*Node {
 	t.Helper()
+	return startMeshWith(t, count, func(int, *Config) {})
+}
+
+// startMeshWith lets change say what is special about a node's configuration.
+func startMeshWith(t testing.TB, count int, change func(i int, c *Config)) []*Node {
+	t.Helper()
 	var gossip []string
 	for range count {
 		gossip = append(gossip, freeAddr(t))
@@ -38,10 +44,12 @@ func startMesh(t testing.TB, count int) []*Node {
 		if os.Getenv("MEMD_TEST_LOG") != "" {
 			log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 		}
-		n, err := New(Config{
+		cfg := Config{
 			Name: fmt.Sprintf("n%d", i+1), DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: gossip[i],
 			Join: gossip, BootstrapExpect: count, CatchupInterval: 30 * time.Second, Version: "test", Log: log,
-		})
+		}
+		change(i, &cfg)
+		n, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

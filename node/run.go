@@ -41,7 +41,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stopStore := stage(n.store.Run)
 	stopGossip := stage(n.gossip.Run)
-	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall)
+	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall, n.watchFiles)
 	stopDoor := stage(n.serve)
 	about := []any{"http", n.HTTPAddr(), "gossip", n.GossipAddr()}
 	if id := n.store.Cluster(); !id.IsZero() { // else the cluster is yet to be formed or found
@@ -92,7 +92,7 @@ func (n *Node) Close() error {
 func (n *Node) serve(ctx context.Context) error {
 	n.server = n.newServer()
 	failed := make(chan error, 1)
-	go func() { failed <- n.server.Serve(httpapi.Listener(n.listener)) }()
+	go func() { failed <- n.server.Serve(httpapi.Listener(n.listener, n.serverTLS())) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve http: %w", err)

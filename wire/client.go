@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 )
@@ -18,9 +19,14 @@ import (
 type ClientConfig struct {
 	// Dial opens a connection to host:port of a peer; nil = TCP. Tests put an in-memory
 	// network here.
-	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
-	TLS    *tls.Config // nil = plain HTTP
-	APIKey string      // sent as X-Api-Key if not empty
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is asked for every connection to a peer, and verifies that it is this peer that
+	// answers; nil = plain HTTP.
+	TLS func(Peer) *tls.Config
+	// Trusted, if set, is asked with every answer whether the peer on a connection that was
+	// verified once is still trusted; an error ends the call, and a push stream.
+	Trusted func(tls.ConnectionState, Peer) error
+	APIKey  string // sent as X-Api-Key if not empty
 
 	DialTimeout   time.Duration // one connection, TLS included; 0 = 2 s
 	HeaderTimeout time.Duration // from the request sent to the header of the answer; 0 = 2 s
@@ -60,17 +66,29 @@ func (c ClientConfig) withDefaults() ClientConfig {
 type Client struct {
 	self     Self
 	cfg      ClientConfig
-	http     *http.Transport
 	decoders decoders
+
+	mu    sync.Mutex
+	peers map[string]*http.Transport // by name
 }
 
 // NewClient returns a client that speaks as self. Nothing is dialled yet.
 func NewClient(self Self, cfg ClientConfig) *Client {
-	c := &Client{self: self, cfg: cfg.withDefaults()}
-	c.http = &http.Transport{
-		DialContext:            c.dial,
-		TLSClientConfig:        c.cfg.TLS,
-		TLSHandshakeTimeout:    c.cfg.DialTimeout,
+	return &Client{self: self, cfg: cfg.withDefaults(), peers: map[string]*http.Transport{}}
+}
+
+// transport keeps the connections to peer. Each name has its own, so that what was
+// verified to lead to one peer is never used for another one.
+func (c *Client) transport(peer Peer) *http.Transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.peers[peer.Name]; t != nil {
+		return t
+	}
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return c.dial(ctx, Peer{Name: peer.Name, Addr: addr})
+		},
 		DisableCompression:     true, // zstd is ours to handle, gzip is not wanted
 		MaxIdleConnsPerHost:    c.cfg.ConnsPerPeer,
 		MaxConnsPerHost:        c.cfg.ConnsPerPeer,
@@ -79,16 +97,36 @@ func NewClient(self Self, cfg ClientConfig) *Client {
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		ReadBufferSize:         32 << 10,
 	}
-	return c
+	if c.cfg.TLS != nil {
+		t.DialTLSContext, t.DialContext = t.DialContext, nil
+	}
+	c.peers[peer.Name] = t
+	return t
 }
 
 // Close closes idle connections. Calls in flight and push streams are not touched.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.peers {
+		t.CloseIdleConnections()
+	}
+}
 
-func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens a connection to peer, verified if there is TLS.
+func (c *Client) dial(ctx context.Context, peer Peer) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
 	defer cancel()
-	return c.cfg.Dial(ctx, network, addr)
+	conn, err := c.cfg.Dial(ctx, "tcp", peer.Addr)
+	if err != nil || c.cfg.TLS == nil {
+		return conn, err
+	}
+	secured := tls.Client(conn, c.cfg.TLS(peer))
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 func (c *Client) url(peer Peer, path, query string) string {
@@ -122,9 +160,20 @@ func (c *Client) request(ctx context.Context, method, url string, body io.Reader
 	return req, nil
 }
 
+// trusted looks again at the certificate behind an answer; s is nil without TLS.
+func (c *Client) trusted(peer Peer, s *tls.ConnectionState) error {
+	if s == nil || c.cfg.Trusted == nil {
+		return nil
+	}
+	return c.cfg.Trusted(*s, peer)
+}
+
 // checkHello makes sure that the right node of the right cluster answers.
-func (c *Client) checkHello(peer Peer, header http.Header) (Hello, error) {
-	h, err := ParseHello(header)
+func (c *Client) checkHello(peer Peer, resp *http.Response) (Hello, error) {
+	if err := c.trusted(peer, resp.TLS); err != nil {
+		return Hello{}, err
+	}
+	h, err := ParseHello(resp.Header)
 	if err != nil {
 		return h, malformed("answer: %v", err)
 	}

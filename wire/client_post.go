@@ -38,7 +38,7 @@ func (c *Client) postPush(ctx context.Context, peer Peer, batches []PushBatch) (
 	}
 	req.Header.Set("Content-Type", MediaFrames)
 	req.Header.Set("Accept", MediaFrames)
-	resp, err := c.http.RoundTrip(req)
+	resp, err := c.transport(peer).RoundTrip(req)
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
@@ -49,7 +49,7 @@ func (c *Client) postPush(ctx context.Context, peer Peer, batches []PushBatch) (
 	if resp.StatusCode != http.StatusOK {
 		return nil, statusError(resp)
 	}
-	if _, err := c.checkHello(peer, resp.Header); err != nil {
+	if _, err := c.checkHello(peer, resp); err != nil {
 		return nil, err
 	}
 	return ReadAcks(body)

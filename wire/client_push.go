@@ -31,7 +31,7 @@ func (c *Client) OpenPush(ctx context.Context, peer Peer) (*PushStream, error) {
 }
 
 func (c *Client) openPush(ctx context.Context, peer Peer) (*PushStream, error) {
-	conn, err := c.dialPush(ctx, peer)
+	conn, err := c.dial(ctx, peer)
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
@@ -47,30 +47,12 @@ func (c *Client) openPush(ctx context.Context, peer Peer) (*PushStream, error) {
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return &PushStream{stream: newStream(conn, r, c.cfg.SendTimeout)}, nil
-}
-
-func (c *Client) dialPush(ctx context.Context, peer Peer) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.DialTimeout)
-	defer cancel()
-	conn, err := c.cfg.Dial(ctx, "tcp", peer.Addr)
-	if err != nil || c.cfg.TLS == nil {
-		return conn, err
+	s := &PushStream{stream: newStream(conn, r, c.cfg.SendTimeout)}
+	if secured, ok := conn.(*tls.Conn); ok {
+		state := secured.ConnectionState()
+		s.trusted = func() error { return c.trusted(peer, &state) }
 	}
-	cfg := c.cfg.TLS.Clone()
-	cfg.NextProtos = []string{"http/1.1"} // HTTP/2 has no Upgrade
-	if cfg.ServerName == "" {
-		if cfg.ServerName, _, err = net.SplitHostPort(peer.Addr); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-	}
-	secured := tls.Client(conn, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secured, nil
+	return s, nil
 }
 
 // handshake sends the request and reads the header of the answer. It returns the
@@ -110,7 +92,7 @@ func (c *Client) handshake(ctx context.Context, conn net.Conn, peer Peer) (*bufi
 	if !hasToken(resp.Header.Values("Upgrade"), UpgradeProto) {
 		return nil, malformed("upgrade to something else")
 	}
-	if _, err := c.checkHello(peer, resp.Header); err != nil {
+	if _, err := c.checkHello(peer, resp); err != nil {
 		return nil, err
 	}
 	limited.N = math.MaxInt64
@@ -119,7 +101,10 @@ func (c *Client) handshake(ctx context.Context, conn net.Conn, peer Peer) (*bufi
 
 // PushStream is the sending side of a push. One goroutine may send while another one
 // receives; Close may be called by any.
-type PushStream struct{ *stream }
+type PushStream struct {
+	*stream
+	trusted func() error // nil without TLS
+}
 
 // Send writes one batch with a single write. It fails after SendTimeout if the peer
 // does not take it; the stream is of no use then.
@@ -136,6 +121,9 @@ func (s *PushStream) SendNudge(n Nudge) error {
 // stream is closed. io.EOF means that the peer closed it in good order.
 func (s *PushStream) Recv() (Ack, error) {
 	a, err := readAck(s.frames)
+	if err == nil && s.trusted != nil {
+		err = s.trusted()
+	}
 	return a, s.readError(err)
 }
 

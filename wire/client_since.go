@@ -37,7 +37,7 @@ func (c *Client) since(ctx context.Context, peer Peer, r SinceRequest) (*Page, e
 		return nil, err
 	}
 	// The transport, not an http.Client: a redirect is an answer like any other one.
-	resp, err := c.http.RoundTrip(req)
+	resp, err := c.transport(peer).RoundTrip(req)
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
@@ -49,7 +49,7 @@ func (c *Client) since(ctx context.Context, peer Peer, r SinceRequest) (*Page, e
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotModified:
-		hello, err := c.checkHello(peer, resp.Header)
+		hello, err := c.checkHello(peer, resp)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (c *Client) since(ctx context.Context, peer Peer, r SinceRequest) (*Page, e
 	default:
 		return nil, statusError(resp)
 	}
-	if _, err := c.checkHello(peer, resp.Header); err != nil {
+	if _, err := c.checkHello(peer, resp); err != nil {
 		return nil, err
 	}
 	page, err := c.readPage(resp)

@@ -74,7 +74,7 @@ func overTLS(t *testing.T, h http.Handler) (Peer, ClientConfig) {
 	t.Cleanup(s.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
-	return Peer{Name: "n1", Addr: s.Listener.Addr().String()}, ClientConfig{TLS: &tls.Config{RootCAs: pool}}
+	return Peer{Name: "n1", Addr: s.Listener.Addr().String()}, ClientConfig{TLS: func(Peer) *tls.Config { return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"} }}
 }
 
 // echo is a receiver that greets, then acknowledges every batch with its own Base as
@@ -224,7 +224,7 @@ func TestPushStreamToStoppedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
-		s := &PushStream{newStream(here, bufio.NewReader(here), 2*time.Second)}
+		s := &PushStream{stream: newStream(here, bufio.NewReader(here), 2*time.Second)}
 		start := time.Now()
 		if err := s.Send(fixedBatch()); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 2*time.Second {
 			t.Errorf("%v after %s", err, time.Since(start))

@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"time"
+
+	"github.com/memd/memd/trust"
+	"github.com/memd/memd/wire"
+)
+
+// loadFiles reads what says whom this node trusts.
+func (n *Node) loadFiles() (err error) {
+	if n.cfg.TLSCert == "" {
+		return nil
+	}
+	n.files, err = trust.Load(trust.Config{
+		Cert: n.cfg.TLSCert, Key: n.cfg.TLSKey, CA: n.cfg.TLSCA, VerifyClient: n.cfg.TLSVerifyClient, Registerer: n.cfg.Registry,
+	})
+	return err
+}
+
+func (n *Node) serverTLS() *tls.Config {
+	if n.files == nil {
+		return nil
+	}
+	return n.files.Server()
+}
+
+func (n *Node) clientConfig() wire.ClientConfig {
+	c := wire.ClientConfig{Dial: n.cfg.DialContext, Uncompressed: isLoopback(n.httpAdvertise)}
+	if n.files != nil {
+		c.TLS = func(p wire.Peer) *tls.Config { return n.files.Peer(p.Name, p.Addr, n.clusterText) }
+		c.Trusted = func(s tls.ConnectionState, p wire.Peer) error {
+			return n.files.CheckCalled(&s, n.clusterText(), p.Name)
+		}
+	}
+	return c
+}
+
+// clusterText is the cluster's id as a certificate may say it; "" while there is none.
+func (n *Node) clusterText() string {
+	if id := n.store.Cluster(); !id.IsZero() {
+		return id.String()
+	}
+	return ""
+}
+
+// checkPeer says whether a caller may speak as the node name.
+func (n *Node) checkPeer(s *tls.ConnectionState, name string) error {
+	if n.files == nil {
+		return nil
+	}
+	return n.files.CheckCaller(s, n.clusterText(), name)
+}
+
+// rereadEvery is how often files that may change are looked at.
+const rereadEvery = time.Second
+
+// watchFiles reads files again that have changed. An error is said once, and what was in
+// use stays.
+func (n *Node) watchFiles(ctx context.Context) error {
+	tick := time.NewTicker(rereadEvery)
+	defer tick.Stop()
+	last := ""
+	for {
+		select {
+		case <-tick.C:
+		case <-n.reread:
+		case <-ctx.Done():
+			return nil
+		}
+		switch err := n.reload(); {
+		case err == nil:
+			last = ""
+		case err.Error() != last:
+			last = err.Error()
+			n.log.Error("a changed file cannot be used; what was read before stays in use", "err", err)
+		}
+	}
+}
+
+// Reread makes Run read the files that may change again now: certificates, keys and lists.
+func (n *Node) Reread() {
+	select {
+	case n.reread <- struct{}{}:
+	default:
+	}
+}
+
+func (n *Node) reload() error {
+	if n.files == nil {
+		return nil
+	}
+	changed, err := n.files.Reload()
+	if changed {
+		n.log.Info("certificates were read again", "expires", n.files.Expiry())
+	}
+	return err
+}
