@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +20,17 @@ const DefaultServer = "http://127.0.0.1:9077"
 
 // Config of a Client. The zero value of a field means the default that it names.
 type Config struct {
-	// Servers are base URLs, or host:port of plain HTTP, of nodes of one cluster. None is
+	// Servers are base URLs, or host:port, of nodes of one cluster. None is
 	// DefaultServer. The first that answers is kept until it does not.
 	Servers []string
 	// Agent is who writes, where WriteOptions do not say; "" leaves it to the server.
 	Agent string
 	// Timeout bounds one try at one server; 0 = 10 s. The context bounds the whole call.
 	Timeout time.Duration
+	// TLS is how servers are verified, and what they are shown; nil = by the system's
+	// authorities, and nothing. With it a server given as host:port, and DefaultServer, are
+	// called by HTTPS.
+	TLS *tls.Config
 	// Transport, for tests; nil = connections of this client's own, from Close to be freed.
 	Transport http.RoundTripper
 }
@@ -42,13 +47,13 @@ type Client struct {
 // New checks the configuration. It connects to nothing.
 func New(c Config) (*Client, error) {
 	if len(c.Servers) == 0 {
-		c.Servers = []string{DefaultServer}
+		c.Servers = []string{strings.TrimPrefix(DefaultServer, "http://")}
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport()
+		c.Transport = newTransport(c.TLS)
 	}
 	out := &Client{agent: c.Agent, timeout: c.Timeout, http: &http.Client{
 		Transport: c.Transport,
@@ -56,7 +61,7 @@ func New(c Config) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	for _, s := range c.Servers {
-		base, err := parseServer(s)
+		base, err := parseServer(s, c.TLS != nil)
 		if err != nil {
 			return nil, err
 		}
@@ -66,9 +71,13 @@ func New(c Config) (*Client, error) {
 }
 
 // parseServer brings host:port or a URL to the base that paths are put behind.
-func parseServer(s string) (string, error) {
+func parseServer(s string, secure bool) (string, error) {
 	text := strings.TrimSpace(s)
-	if !strings.Contains(text, "://") {
+	switch {
+	case strings.Contains(text, "://"):
+	case secure:
+		text = "https://" + text
+	default:
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
@@ -83,8 +92,11 @@ func parseServer(s string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
-func newTransport() http.RoundTripper {
+func newTransport(secure *tls.Config) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	if secure != nil {
+		t.TLSClientConfig = secure
+	}
 	// A host that is gone must not use up the time for the ones that are there.
 	t.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	t.MaxIdleConnsPerHost = 64

@@ -207,9 +207,6 @@ func TestLaterFlags(t *testing.T) {
 			refused(t, "environment", envName(l.name), err)
 		})
 	}
-	if _, _, err := settled(t, "", "", "--tls-verify-client"); err == nil {
-		t.Error("--tls-verify-client without a value is taken")
-	}
 	if _, _, err := settled(t, "", "", "--insecure", "--recall=false"); err != nil {
 		t.Errorf("accepted from the start: %v", err)
 	}

@@ -5,11 +5,13 @@ import (
 	"os"
 	"os/user"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/memd/memd/client"
+	"github.com/memd/memd/trust"
 )
 
 // connFlags are what every command takes that asks running nodes: this is the one place
@@ -17,6 +19,8 @@ import (
 type connFlags struct {
 	servers []string
 	timeout time.Duration
+
+	ca, cert, key string // files of TLS
 }
 
 // register adds the flags. def are the servers without --server; timeout bounds one try
@@ -24,11 +28,21 @@ type connFlags struct {
 func (f *connFlags) register(flags *pflag.FlagSet, def []string, timeout time.Duration) {
 	f.timeout = timeout
 	flags.StringSliceVar(&f.servers, "server", def, "nodes of one mesh, URL or host:port; the first that answers is taken")
+	flags.StringVar(&f.ca, "tls-ca", "", "PEM file of the authority to trust; host:port is then called by HTTPS (default: the system's authorities)")
+	flags.StringVar(&f.cert, "tls-cert", "", "PEM certificate to show to nodes that verify their clients")
+	flags.StringVar(&f.key, "tls-key", "", "PEM key of tls-cert")
 }
 
 // open returns a client of the servers. agent is who writes.
 func (f *connFlags) open(agent string) (*client.Client, error) {
-	c, err := client.New(client.Config{Servers: compact(f.servers), Agent: agent, Timeout: f.timeout})
+	cfg := client.Config{Servers: compact(f.servers), Agent: agent, Timeout: f.timeout}
+	if f.ca != "" || f.cert != "" || f.key != "" {
+		var err error
+		if cfg.TLS, err = trust.Client(f.ca, f.cert, f.key); err != nil {
+			return nil, &usageError{err}
+		}
+	}
+	c, err := client.New(cfg)
 	if err != nil {
 		return nil, usagef("--server: %w", err)
 	}
@@ -36,7 +50,7 @@ func (f *connFlags) open(agent string) (*client.Client, error) {
 }
 
 // defaultServers are asked by a person's commands.
-var defaultServers = []string{client.DefaultServer}
+var defaultServers = []string{strings.TrimPrefix(client.DefaultServer, "http://")} // HTTPS with --tls-ca
 
 var notOfNames = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 

@@ -20,6 +20,7 @@ type devConfig struct {
 	scenario string
 	rounds   int
 	away     time.Duration
+	tls      bool
 	json     bool
 }
 
@@ -50,6 +51,7 @@ func newDev() *cobra.Command {
 	f.StringVar(&c.scenario, "scenario", "", "play a scenario instead: sigstop")
 	f.IntVar(&c.rounds, "rounds", 1, "how often the scenario is played")
 	f.DurationVar(&c.away, "away", 0, "least time that the scenario keeps the node stopped; over 1s it must notice that itself")
+	f.BoolVar(&c.tls, "tls", false, "keep strangers out: an authority and certificates of its own, with which nodes know each other")
 	f.BoolVar(&c.json, "json", false, "print JSON: the report, or a line for every change")
 	return cmd
 }
@@ -80,7 +82,7 @@ func (c *devConfig) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 	}
-	m, err := newMesh(c.dir)
+	m, err := newMesh(c.dir, c.tls)
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (m *mesh) greeting() []string {
 	store, read := m.nodes[0], m.nodes[min(1, len(m.nodes)-1)]
 	return append(lines,
 		fmt.Sprintf("store on %s, read on %s:", store.name, read.name),
-		fmt.Sprintf(`  curl -sS %s/api/v1/memories -H 'Content-Type: application/json' -d '{"title":"Hello","content":"from %s"}'; echo; \`, store.url, store.name),
-		fmt.Sprintf(`  curl -sS '%s/api/v1/memories?limit=5'; echo`, read.url),
+		fmt.Sprintf(`  curl -sS%s %s/api/v1/memories -H 'Content-Type: application/json' -d '{"title":"Hello","content":"from %s"}'; echo; \`, m.curl(), store.url, store.name),
+		fmt.Sprintf(`  curl -sS%s '%s/api/v1/memories?limit=5'; echo`, m.curl(), read.url),
 	)
 }

@@ -197,7 +197,7 @@ func testMesh(t *testing.T) *mesh {
 		t.Skip("starts three processes")
 	}
 	t.Setenv(asMemd, "1")
-	m, err := newMesh("")
+	m, err := newMesh("", false)
 	if err != nil {
 		t.Fatal(err)
 	}

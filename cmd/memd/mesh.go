@@ -21,6 +21,7 @@ type mesh struct {
 	dir   string
 	temp  bool // dir goes with the mesh
 	spawn *spawner
+	guard *meshGuard                    // nil without --tls
 	ports func(n int) ([]string, error) // freePorts, but in tests
 	nodes []*devNode
 }
@@ -79,7 +80,7 @@ func (n *devNode) setByHand() {
 }
 
 // newMesh makes the folder. Nothing runs before start; close is due in any case.
-func newMesh(dir string) (*mesh, error) {
+func newMesh(dir string, secure bool) (*mesh, error) {
 	m := &mesh{dir: dir, temp: dir == "", ports: freePorts}
 	var err error
 	if m.temp {
@@ -89,6 +90,11 @@ func newMesh(dir string) (*mesh, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if secure {
+		if m.guard, err = newMeshGuard(filepath.Join(m.dir, "ca")); err != nil {
+			return nil, errors.Join(err, m.remove())
+		}
 	}
 	m.spawn = newSpawner()
 	return m, nil
@@ -120,7 +126,7 @@ func (m *mesh) tryStart(ctx context.Context, n int) error {
 	m.nodes = nil
 	for i := range n {
 		name := "n" + strconv.Itoa(i+1)
-		node := &devNode{name: name, url: "http://" + http[i], log: filepath.Join(m.dir, name+".log")}
+		node := &devNode{name: name, url: m.scheme() + http[i], log: filepath.Join(m.dir, name+".log")}
 		node.args = []string{
 			"serve", "--name", name, "--data-dir", filepath.Join(m.dir, name),
 			"--http-addr", http[i], "--gossip-addr", gossip[i], "--bootstrap-expect", strconv.Itoa(n),
@@ -130,7 +136,13 @@ func (m *mesh) tryStart(ctx context.Context, n int) error {
 				node.args = append(node.args, "--join", seed)
 			}
 		}
-		if node.api, err = client.New(client.Config{Servers: []string{node.url}, Agent: "memd-dev"}); err != nil {
+		ask := client.Config{Servers: []string{node.url}, Agent: "memd-dev"}
+		if m.guard != nil {
+			if err := m.guard.admit(node, &ask); err != nil {
+				return err
+			}
+		}
+		if node.api, err = client.New(ask); err != nil {
 			return err
 		}
 		m.nodes = append(m.nodes, node)
@@ -249,6 +261,11 @@ func (m *mesh) endNodes() {
 func (m *mesh) close() error {
 	m.endNodes()
 	m.spawn.close()
+	return m.remove()
+}
+
+// remove is the end of the folder if it was made for the mesh.
+func (m *mesh) remove() error {
 	if m.temp {
 		return os.RemoveAll(m.dir)
 	}

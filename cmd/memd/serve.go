@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +33,9 @@ type serveConfig struct {
 	quorumWrites    int
 	quorumTimeout   time.Duration
 	catchupInterval time.Duration
+	tlsCert, tlsKey string
+	tlsCA           string
+	tlsVerifyClient bool
 	allowedHosts    []string
 	insecure        bool
 	recall          bool
@@ -49,10 +51,6 @@ var laterFlags = []struct{ name, usage string }{
 	{"api-key", "key required on every endpoint but health"},
 	{"api-key-file", "file that holds the key"},
 	{"keys-file", "file of named principals"},
-	{"tls-cert", "certificate to serve HTTPS with"},
-	{"tls-key", "key of tls-cert"},
-	{"tls-ca", "trust for peers and clients"},
-	{"tls-verify-client", "require a client certificate"},
 	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
 	{"gossip-key", "base64 key of 16, 24 or 32 bytes"},
 	{"admin-addr", "address of metrics and pprof"},
@@ -83,6 +81,10 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.quorumWrites, "quorum-writes", 0, "W, this node included; 0 = majority of the registered members")
 	f.DurationVar(&c.quorumTimeout, "quorum-timeout", 2*time.Second, "deadline for acknowledgements")
 	f.DurationVar(&c.catchupInterval, "catchup-interval", 30*time.Second, "period of the safety-net pull, jittered; 0 = triggers only")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM certificate to serve HTTPS with and to show to peers; re-read when it changes and on SIGHUP")
+	f.StringVar(&c.tlsKey, "tls-key", "", "PEM key of tls-cert; re-read likewise")
+	f.StringVar(&c.tlsCA, "tls-ca", "", "PEM authorities of peers and clients, re-read likewise; nodes then show each other certificates (default: the system's, and nodes show none)")
+	f.BoolVar(&c.tlsVerifyClient, "tls-verify-client", false, "require a certificate from tls-ca on every connection")
 	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
 	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
 	f.BoolVar(&c.recall, "recall", true, "keep the full-text index that recall and search need; a node that only replicates can go without")
@@ -93,8 +95,6 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	for _, l := range laterFlags {
 		f.Var(laterValue{}, l.name, "not in this version: "+l.usage)
 	}
-	// A flag without a value, as it will be written one day.
-	f.Lookup("tls-verify-client").NoOptDefVal = "true"
 }
 
 func defaultDataDir() string {
@@ -132,7 +132,7 @@ func (c *serveConfig) check() error {
 	if c.quorumTimeout <= 0 {
 		return errors.New("--quorum-timeout must be above 0")
 	}
-	return c.loopbackOnly()
+	return c.checkExposure()
 }
 
 // compact drops the white space and the empty items of "a, b,".
@@ -146,23 +146,6 @@ func compact(list []string) []string {
 	return out
 }
 
-// loopbackOnly refuses addresses that strangers can reach: this version has neither TLS
-// nor keys.
-func (c *serveConfig) loopbackOnly() error {
-	for _, a := range []struct{ flag, addr string }{{"http-addr", c.httpAddr}, {"gossip-addr", c.gossipAddr}} {
-		host, _, err := net.SplitHostPort(a.addr)
-		if err != nil {
-			return fmt.Errorf("--%s: want host:port: %w", a.flag, err)
-		}
-		ip := net.ParseIP(host)
-		if !c.insecure && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return fmt.Errorf("--%s %s can be reached by others, and this node has neither TLS nor a key: "+
-				"use a loopback address, or --insecure on a closed test network", a.flag, a.addr)
-		}
-	}
-	return nil
-}
-
 func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 	log, err := newLog(stderr, c.logLevel, c.logFormat)
 	if err != nil {
@@ -174,6 +157,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 	n, err := node.New(node.Config{
 		Name: c.name, DataDir: c.dataDir, Version: version(),
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
+		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
 		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, ClockOffset: c.clockOffset, Log: log, Registry: reg,
@@ -190,6 +174,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		watchers.Go(func() { supervised{log}.run(watch, n) })
 	}
+	watchers.Go(func() { onHangup(watch, n.Reread) })
 	defer func() {
 		stop()
 		watchers.Wait()

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+
+	"github.com/memd/memd/client"
+	"github.com/memd/memd/trust"
+)
+
+// meshGuard keeps strangers out of a mesh of dev, with what `memd ca` makes.
+type meshGuard struct {
+	dir string // of the authority and of the certificates
+}
+
+func newMeshGuard(dir string) (*meshGuard, error) {
+	if err := trust.InitAuthority(dir); err != nil && !errors.Is(err, trust.ErrExists) { // of an earlier mesh in this folder
+		return nil, err
+	}
+	return &meshGuard{dir: dir}, nil
+}
+
+func (g *meshGuard) authority() string { return filepath.Join(g.dir, trust.AuthorityCert) }
+
+// admit gives a node what it is known by, and its client what knows it.
+func (g *meshGuard) admit(n *devNode, ask *client.Config) (err error) {
+	if _, err := trust.Issue(g.dir, trust.Order{Name: n.name}); err != nil {
+		return err
+	}
+	base := filepath.Join(g.dir, n.name)
+	n.args = append(n.args, "--tls-cert", base+".crt", "--tls-key", base+".key", "--tls-ca", g.authority())
+	ask.TLS, err = trust.Client(g.authority(), "", "")
+	return err
+}
+
+func (m *mesh) scheme() string {
+	if m.guard == nil {
+		return "http://"
+	}
+	return "https://"
+}
+
+// curl are the flags with which curl is let in.
+func (m *mesh) curl() string {
+	if m.guard == nil {
+		return ""
+	}
+	return " --cacert " + m.guard.authority()
+}
