@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
 )
 
 // Trigger asks for a pull from peer; it coalesces with what is already asked for. With
@@ -68,7 +69,12 @@ func (m *Manager) Gap(peer string) {
 // CheckPause reports whether this process has just been found to have stood still. It is
 // cheap enough for every request, and should be asked before every read: after a pause
 // it makes Synced false and starts the pulls.
-func (m *Manager) CheckPause() bool { return m.checkPause(m.cfg.Mono()) }
+func (m *Manager) CheckPause() bool {
+	if m.cfg.Mutants.Has(mutant.PauseByTickerOnly) {
+		return false
+	}
+	return m.checkPause(m.cfg.Mono())
+}
 
 func (m *Manager) checkPause(now time.Time) bool {
 	if !m.pause.Overdue(now) {

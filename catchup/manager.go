@@ -2,10 +2,12 @@ package catchup
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/wire"
 )
 
@@ -49,7 +51,7 @@ func New(cfg Config) *Manager {
 		cfg:     cfg,
 		leases:  NewLeases(cfg.Mutants),
 		slots:   slots{total: MaxSessions, kept: urgentSessions},
-		pause:   NewPauseDetector(pauseTick, pauseThreshold),
+		pause:   newPauses(cfg.Mutants),
 		wake:    make(chan struct{}, 1),
 		peers:   map[string]*puller{},
 		leavers: map[string]*puller{},
@@ -62,6 +64,17 @@ func New(cfg Config) *Manager {
 	}
 	m.metrics = newMetrics(cfg.Registerer, m)
 	return m
+}
+
+func newPauses(m mutant.Set) *PauseDetector {
+	d := NewPauseDetector(pauseTick, pauseThreshold)
+	if m.Has(mutant.MonotonicOnly) {
+		d.leap = math.MaxInt64
+	}
+	if m.Has(mutant.PauseUnnoticed) {
+		d.limit, d.leap = math.MaxInt64, math.MaxInt64
+	}
+	return d
 }
 
 // Run pulls until ctx ends, then waits for everything that it started. It returns nil.

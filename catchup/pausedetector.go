@@ -21,6 +21,7 @@ type PauseDetector struct {
 	base  time.Time
 	limit time.Duration // between two beats
 	tick  time.Duration
+	leap  time.Duration // of the wall clock against the monotonic one: more is a suspend
 
 	mu   sync.Mutex   // of whoever sets the two
 	last atomic.Int64 // monotonic time of the last beat, since base; 0 = none yet
@@ -30,7 +31,7 @@ type PauseDetector struct {
 // NewPauseDetector returns a detector for a beat every tick: a beat that is overdue by
 // more than threshold is a pause.
 func NewPauseDetector(tick, threshold time.Duration) *PauseDetector {
-	return &PauseDetector{base: time.Now().Add(-1), limit: tick + threshold, tick: tick}
+	return &PauseDetector{base: time.Now().Add(-1), limit: tick + threshold, tick: tick, leap: suspendGap}
 }
 
 // Beat says that the process ran at now. Nothing is detected before the first Beat. A
@@ -67,7 +68,7 @@ func (d *PauseDetector) Check(now time.Time) (time.Duration, bool) {
 }
 
 func (d *PauseDetector) judge(mono, skew time.Duration) time.Duration {
-	return judgePause(time.Duration(d.last.Load()), time.Duration(d.skew.Load()), mono, skew, d.limit, d.tick)
+	return judgePause(time.Duration(d.last.Load()), time.Duration(d.skew.Load()), mono, skew, d.limit, d.tick, d.leap)
 }
 
 func (d *PauseDetector) set(mono, skew time.Duration) {
@@ -83,7 +84,7 @@ func (d *PauseDetector) read(now time.Time) (mono, skew time.Duration) {
 }
 
 // judgePause returns the length of the pause that two readings show, 0 if none.
-func judgePause(last, lastSkew, mono, skew, limit, tick time.Duration) time.Duration {
+func judgePause(last, lastSkew, mono, skew, limit, tick, most time.Duration) time.Duration {
 	if last == 0 {
 		return 0
 	}
@@ -91,7 +92,7 @@ func judgePause(last, lastSkew, mono, skew, limit, tick time.Duration) time.Dura
 	if gap := mono - last; gap > limit {
 		away = gap - tick
 	}
-	if leap := skew - lastSkew; leap > suspendGap {
+	if leap := skew - lastSkew; leap > most {
 		away += leap
 	}
 	return away

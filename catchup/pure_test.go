@@ -467,7 +467,7 @@ func TestJudgePause(t *testing.T) {
 		{"wall slewed", 10 * s, 0, 10*s + 500*ms, s, 0},
 	}
 	for _, tt := range tests {
-		if got := judgePause(tt.last, tt.lastSkew, tt.mono, tt.skew, limit, tick); got != tt.want {
+		if got := judgePause(tt.last, tt.lastSkew, tt.mono, tt.skew, limit, tick, suspendGap); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -26,6 +26,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/memd/memd/internal/mutant"
 )
 
 // Known is a member that the caller knows from elsewhere (the registry).
@@ -61,7 +63,8 @@ type Config struct {
 	GossipInterval   time.Duration // 500ms
 	PushPullInterval time.Duration // 60s
 
-	Transport  Transport // tests only; nil = sockets on BindAddr
+	Transport  Transport  // tests only; nil = sockets on BindAddr
+	Mutants    mutant.Set // tests only
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -127,7 +130,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	cfg.Meta, _ = decodeMeta(metaRaw) // as others will see it
 	setDefaults(&cfg)
-	c := &Cluster{cfg: cfg, log: cfg.Log, table: newTable(), digests: newDigests(), queue: newQueue(), kick: make(chan struct{}, 1),
+	c := &Cluster{cfg: cfg, log: cfg.Log, table: newTable(), digests: newDigests(), queue: newQueue(cfg.Mutants), kick: make(chan struct{}, 1),
 		meta: cfg.Meta, metaRaw: metaRaw, logged: map[string]bool{}}
 	if c.rejoiner, err = newRejoiner(c, cfg.Join); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/memd/memd/internal/mutant"
 )
 
 // Digest is a hint: the process Boot has issued dots up to Counter under Origin
@@ -201,5 +203,9 @@ func (s *digests) forget(living map[uint64]bool) {
 
 // spread queues a digest; a newer one of the same process takes its place.
 func (q *queue) spread(d numbered) {
-	q.add(fmt.Sprintf("digest %016x", d.Boot), d.append([]byte{msgDigest}))
+	msg := d.append([]byte{msgDigest})
+	if q.mutants.Has(mutant.FatDigest) {
+		msg = append(msg, make([]byte, 1400)...)
+	}
+	q.add(fmt.Sprintf("digest %016x", d.Boot), msg)
 }

@@ -68,7 +68,7 @@ func TestDigestsOrder(t *testing.T) {
 }
 
 func TestMessageSizes(t *testing.T) {
-	q := newQueue()
+	q := newQueue(0)
 	q.spread(numbered{Seq: 1<<32 - 1, Digest: Digest{1 << 63, 1 << 63, 1 << 63, 1 << 63}})
 	if msgs := q.take(3, 200, func() int { return 3 }); len(msgs) != 1 || len(msgs[0]) != 37 {
 		t.Fatalf("a digest is %x", msgs)

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/memd/memd/internal/mutant"
 )
 
 // A message is sent this many times, times the decimal logarithm of the members
@@ -19,6 +21,8 @@ const retransmit = 8
 // counter of ids while messages are still on their way back into its tree, so
 // that messages of equal length, as digests are, displace each other.
 type queue struct {
+	mutants mutant.Set // tests only
+
 	mu     sync.Mutex
 	byName map[string]*queued
 }
@@ -29,7 +33,7 @@ type queued struct {
 	sent int
 }
 
-func newQueue() *queue { return &queue{byName: map[string]*queued{}} }
+func newQueue(m mutant.Set) *queue { return &queue{mutants: m, byName: map[string]*queued{}} }
 
 func (q *queue) add(name string, msg []byte) {
 	q.mu.Lock()

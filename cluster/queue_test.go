@@ -7,7 +7,7 @@ import (
 
 func TestQueue(t *testing.T) {
 	five := func() int { return 5 }
-	q := newQueue()
+	q := newQueue(0)
 	for i := range 10 {
 		q.add(fmt.Sprint(i), []byte{byte(i), 0})
 	}

@@ -81,11 +81,25 @@ func (n *Node) pushPeers() []wire.Peer {
 	return peers
 }
 
+// seemsAlive asks gossip. No rule may follow it: one that was stopped suspects everyone,
+// for its own probes are overdue.
+func (n *Node) seemsAlive(name string) bool {
+	for _, g := range n.gossip.Members() {
+		if g.Name == name {
+			return g.State == cluster.StateAlive
+		}
+	}
+	return false
+}
+
 // pullPeers are pushPeers and, beyond them, living members of this cluster that gossip shows
 // and no record names: a node that has just joined learns the registry from them, and one
 // that was removed while it lived may have writes that nobody else has.
 func (n *Node) pullPeers() []wire.Peer {
 	peers := n.pushPeers()
+	if n.cfg.Mutants.Has(mutant.PullFromAliveOnly) {
+		peers = slices.DeleteFunc(peers, func(p wire.Peer) bool { return !n.seemsAlive(p.Name) })
+	}
 	id := n.store.Cluster()
 	for _, g := range n.gossip.Members() {
 		if g.Name == n.cfg.Name || g.HTTP == "" || id.IsZero() || g.Cluster != cluster.ID(id) || g.State != cluster.StateAlive {

@@ -106,7 +106,7 @@ func New(cfg Config) (_ *Node, err error) {
 		Meta: cluster.Meta{Cluster: cluster.ID(n.store.Cluster()), Boot: n.boot, Started: time.Now(), HTTP: n.httpAdvertise,
 			ProtoMin: wire.Proto, ProtoMax: wire.Proto, Version: cfg.Version},
 		Known: n.knownGossip, OnChange: n.gossipNews, OnDigest: n.digestNews, OnConflict: n.nameConflict,
-		Transport: cfg.Transport, Log: n.log, Registerer: cfg.Registry,
+		Transport: cfg.Transport, Mutants: cfg.Mutants, Log: n.log, Registerer: cfg.Registry,
 	}); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -76,6 +77,13 @@ const (
 	// maxRow leaves room for the rest of a PUSH frame.
 	maxRow = wire.MaxFrame - wire.MaxMeta
 )
+
+func (c Config) failures() int {
+	if c.Mutants.Has(mutant.NoBreaker) {
+		return math.MaxInt
+	}
+	return c.BreakerFailures
+}
 
 func (c Config) withDefaults() Config {
 	if c.Pusher == nil || c.Peers == nil || c.Self.Name == "" {

@@ -51,7 +51,7 @@ func newSender(b *Broadcaster, peer wire.Peer) *sender {
 		m:       b.metrics.of(peer.Name),
 		kick:    make(chan struct{}, 1),
 		ended:   make(chan struct{}),
-		breaker: NewBreaker(b.cfg.BreakerFailures, b.cfg.MinBackoff, b.cfg.MaxBackoff),
+		breaker: NewBreaker(b.cfg.failures(), b.cfg.MinBackoff, b.cfg.MaxBackoff),
 		queue:   NewQueue(b.log),
 		cutAt:   time.Now(),
 	}

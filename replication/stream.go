@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/memd/memd/clock"
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/wire"
 )
 
@@ -159,7 +160,7 @@ func (p *sender) greeted(s *session, hello wire.Ack) bool {
 	p.behind = older
 	switch away := now.Sub(p.cutAt); {
 	case missing == 0:
-	case away < overdue && !older:
+	case away < overdue && !older || b.cfg.Mutants.Has(mutant.PushBacklog):
 		p.nudge = false // it gets all of it now: told to pull, it would get it twice
 		p.queue.Rewind()
 	default:

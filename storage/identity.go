@@ -77,6 +77,9 @@ func (s *Store) fence(own issued, seen uint64) {
 
 // nextOrigin is an origin that no dot names.
 func (s *Store) nextOrigin(known clock.Clock) clock.Origin {
+	if s.mutants.Has(mutant.OriginByName) {
+		return namedOrigin(s.cfg.Node)
+	}
 	for {
 		o := clock.Origin(s.cfg.Random())
 		if o != 0 && o != s.ident.load().origin && known.Max(o) == 0 {

@@ -3,6 +3,8 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
+	"math"
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
@@ -116,6 +118,13 @@ func (s *Store) saveMutants(w *txn) error {
 	return w.btx.Bucket(bucketMeta).Put(metaOrigin, binary.BigEndian.AppendUint64(nil, uint64(w.own.origin)))
 }
 
+// namedOrigin is the same one for every process of a name.
+func namedOrigin(name string) clock.Origin {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return clock.Origin(h.Sum64() | 1)
+}
+
 // mutate changes what a page believes to be missing.
 func (b *pageBuilder) mutate() {
 	if b.mutants.Has(mutant.OffsetCursor) {
@@ -131,6 +140,9 @@ func (b *pageBuilder) mutate() {
 	}
 	if b.mutants.Has(mutant.TimeWatermark) {
 		b.mark = b.watermark()
+	}
+	if b.mutants.Has(mutant.EndlessPage) {
+		b.limit, b.steps = math.MaxInt, math.MinInt
 	}
 }
 

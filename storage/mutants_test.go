@@ -30,6 +30,7 @@ func TestScriptedMutants(t *testing.T) {
 		mutant.FilteredAdvances:    noScopeButAll,
 		mutant.CollisionOverwrites: firstBytesStay,
 		mutant.OverCapDrops:        raggedClockKeepsItsClaims,
+		mutant.EndlessPage:         pagesEnd,
 	} {
 		for _, on := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s=%t", m, on), func(t *testing.T) {
@@ -176,4 +177,16 @@ func raggedClockKeepsItsClaims(t *testing.T, open opener) bool {
 		t.Fatal(err)
 	}
 	return a.Refused == 16 && clean(t, s)
+}
+
+func pagesEnd(t *testing.T, open opener) bool {
+	s := open()
+	for n := range 20 {
+		put(t, s, key(fmt.Sprint(n)), doc("ns", fmt.Sprint(n), strings.Repeat("x", 1000)))
+	}
+	p, err := s.Since(storage.SinceRequest{LimitBytes: 4000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Bytes <= 4000 && !p.Complete
 }

@@ -61,6 +61,15 @@ const (
 	WriteBeforePull                     // 56: a node that has just started takes writes before it has heard a peer
 	RemovedCounts                       // B11: a name that was removed is still pushed to, acknowledges, and its acks count
 	RegistrationRevives                 // B11: a registration that had not seen the removal of its name undoes it
+	OriginByName                        // 12: the origin follows from the node's name, whatever its disk holds
+	PauseUnnoticed                      // 22: a pause triggers nothing
+	PauseByTickerOnly                   // 25: the request path does not look for a pause
+	MonotonicOnly                       // 26: a pause is looked for on the monotonic clock alone
+	NoBreaker                           // 23: a peer that does not answer is tried for ever
+	PullFromAliveOnly                   // 27: who seems dead to gossip is not pulled
+	PushBacklog                         // 40: a peer that was away is pushed all that it missed, while it pulls
+	FatDigest                           // 41: a digest grows beyond what a gossip packet carries
+	EndlessPage                         // 42: a page ends when nothing is left, however long that takes
 
 	end // one past the last
 )
@@ -74,6 +83,8 @@ var names = [...]string{
 	"CollisionOverwrites", "HLCDecidesDelete", "CollapseInState", "ReservedInCursor", "HighestCounterAck",
 	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",
 	"RemovedCounts", "RegistrationRevives",
+	"OriginByName", "PauseUnnoticed", "PauseByTickerOnly", "MonotonicOnly", "NoBreaker", "PullFromAliveOnly",
+	"PushBacklog", "FatDigest", "EndlessPage",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a
