@@ -123,6 +123,8 @@ type verifier struct {
 
 	sum    viewSum
 	counts map[string]int64
+	revKey memory.Key // of the last revision, and how many it has so far
+	revs   int
 	rows   uint64
 	dots   uint64 // expected entries of the dots bucket
 	ix     [ixKinds]uint64
@@ -275,6 +277,7 @@ func (v *verifier) record(k []byte) {
 		if !rec.Context.Contains(rec.Lost[i].Dot) {
 			v.report(Finding{Rule: "lost", Key: key, Dot: rec.Lost[i].Dot, Problem: "digest of a version that is not superseded"})
 		}
+		v.above(&rec, key, rec.Lost[i].Dot, rec.Lost[i].Stamp)
 	}
 	if len(rec.Versions) == 0 {
 		bad("row", "has no sibling")
@@ -299,6 +302,15 @@ func (v *verifier) record(k []byte) {
 			bad("index", "entry %q is missing", ik)
 		}
 	})
+}
+
+// above checks that a superseded version sorts below what came after it: the chain of its
+// successors ends in a sibling, which has the greater stamp. A quarantined row may be the
+// end of a chain, too, and says nothing.
+func (v *verifier) above(rec *memory.Record, key memory.Key, d clock.Dot, stamp clock.Stamp) {
+	if k, _ := v.bucket(bucketQuar).Cursor().First(); k == nil && rec.MaxStamp() <= stamp {
+		v.report(Finding{Rule: "stamp", Key: key, Dot: d, Problem: "superseded, and no sibling has a later stamp"})
+	}
 }
 
 // claims checks that the clock and the dots index know the dots that a state speaks for.
@@ -394,12 +406,20 @@ func (v *verifier) revision(k, val []byte) {
 	}
 	key := memory.Key(k[:len(k)-dotSize])
 	version.Sum(key)
+	if key != v.revKey {
+		v.revKey, v.revs = key, 0
+	}
+	if v.revs++; v.revs == maxRevisions+1 {
+		v.report(Finding{Rule: "caps", Key: key, Problem: fmt.Sprintf("more than %d revisions", maxRevisions)})
+	}
 	_, raw, err := v.table.get([]byte(key))
 	if err != nil {
 		return // reported with the record
 	}
 	if rec, err := memory.DecodeStored(raw); err == nil && !rec.Context.Contains(version.Dot) {
 		v.report(Finding{Rule: "revision", Key: key, Dot: version.Dot, Problem: "body of a version that is not superseded"})
+	} else if err == nil {
+		v.above(&rec, key, version.Dot, version.Stamp)
 	}
 }
 
