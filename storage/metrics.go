@@ -18,6 +18,7 @@ type metrics struct {
 	collisions    prometheus.Counter
 	futureRows    prometheus.Counter
 	conflicts     *byNamespace
+	ambiguous     prometheus.Counter
 	corruptRows   prometheus.Counter
 	refusedRows   prometheus.Counter
 	queueDepth    prometheus.Gauge
@@ -37,7 +38,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m := makeMetrics()
 	reg.MustRegister(m.commitSeconds, m.batchOps, m.batchBytes, m.ops, m.appliedRows, m.rejected, m.fenced, m.collisions,
-		m.futureRows, m.conflicts.vec, m.corruptRows, m.refusedRows, m.queueDepth, m.quarantined, m.intervals, m.fileBytes, m.stopped)
+		m.futureRows, m.conflicts.vec, m.ambiguous, m.corruptRows, m.refusedRows, m.queueDepth, m.quarantined, m.intervals, m.fileBytes, m.stopped)
 	return m
 }
 
@@ -66,6 +67,7 @@ func makeMetrics() *metrics {
 		conflicts: &byNamespace{seen: make(map[string]struct{}), vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "memd_conflicts_created_total", Help: "Records that got a concurrent version of other content, by namespace.",
 		}, []string{"ns"})},
+		ambiguous:   counter("memd_titles_ambiguous_total", "Memories that took a title which another live memory shows: a create that raced with a rename, or an import."),
 		corruptRows: counter("memd_storage_corrupt_reads_total", "Reads of a row whose checksum did not match."),
 		refusedRows: counter("memd_storage_refused_rows_total", "Pushed rows refused because the clock is too ragged."),
 		queueDepth:  gauge("memd_storage_queue_depth", "Operations waiting for the writer."),

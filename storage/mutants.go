@@ -60,21 +60,6 @@ func (w *txn) dropOverCap() {
 	}
 }
 
-// titleTaken tells that another live memory has the title of c.
-func (w *txn) titleTaken(c *change) bool {
-	if !c.facts.memory {
-		return false
-	}
-	tx := &Tx{s: w.s, btx: w.btx, w: w}
-	keys, err := tx.ByTitle(c.facts.ns, c.facts.title)
-	for _, k := range keys {
-		if k != c.now.Key {
-			return true
-		}
-	}
-	return err != nil
-}
-
 // commitClockFirst is two transactions where there must be one: a crash between them
 // leaves the clock without its rows.
 func (s *Store) commitClockFirst(w *txn) error {

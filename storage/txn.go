@@ -179,6 +179,9 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 	if c.facts.conflicts > old.conflicts {
 		w.s.metrics.conflicts.inc(c.facts.ns)
 	}
+	if w.titleShared(c, &old) {
+		w.s.metrics.ambiguous.Inc()
+	}
 	if err := w.writeMarks(k, c); err != nil {
 		return nil, err
 	}
@@ -190,6 +193,29 @@ func (w *txn) write(c *change) (raw []byte, err error) {
 	stored, raw := sealRow(seqKey(w.state.seq), c.now)
 	w.rowBytes += int64(len(stored))
 	return raw, w.table.put(k, c.seq, c.found, w.state.seq, stored)
+}
+
+// titleShared tells that c has just taken a title that another live memory shows. Who has
+// the id that follows from the title cannot find another one there when it is written; who
+// has it by another id (renamed, imported) is looked at, and that is rare.
+func (w *txn) titleShared(c *change, old *facts) bool {
+	f := &c.facts
+	return f.memory && !f.derived && (!old.memory || old.ns != f.ns || old.title != f.title) && w.titleTaken(c)
+}
+
+// titleTaken tells that another live memory has the title of c.
+func (w *txn) titleTaken(c *change) bool {
+	if !c.facts.memory {
+		return false
+	}
+	tx := &Tx{s: w.s, btx: w.btx, w: w}
+	keys, err := tx.ByTitle(c.facts.ns, c.facts.title)
+	for _, k := range keys {
+		if k != c.now.Key {
+			return true
+		}
+	}
+	return err != nil
 }
 
 // addDot makes the store cover a dot of a record. It reports whether that is news.
