@@ -24,10 +24,10 @@ var arrows = []struct {
 	room string
 	may  []string
 }{
-	{"cmd", []string{"node", "client", "mcpserver", "trust"}},
-	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "storage", "cluster", "wire", "trust", "memory", "clock", "internal"}},
-	{"httpapi", []string{"wire", "memory", "clock", "internal"}},
-	{"mcpserver", []string{"memory", "internal"}},
+	{"cmd", []string{"node", "client", "mcpserver", "trust", "auth"}},
+	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "storage", "cluster", "wire", "trust", "auth", "memory", "clock", "internal"}},
+	{"httpapi", []string{"wire", "auth", "memory", "clock", "internal"}},
+	{"mcpserver", []string{"auth", "memory", "internal"}},
 	{"client", []string{"memory", "internal"}},
 	{"replication", []string{"wire", "memory", "clock", "internal"}},
 	{"catchup", []string{"wire", "memory", "clock", "internal"}},
@@ -36,6 +36,7 @@ var arrows = []struct {
 	{"cluster", []string{"internal"}},
 	{"wire", []string{"memory", "clock", "internal"}},
 	{"trust", []string{"memory", "internal"}},
+	{"auth", []string{"memory", "internal"}},
 	{"memory", []string{"clock", "internal"}},
 	{"clock", nil},
 	{"internal", nil},
@@ -57,6 +58,7 @@ var owners = map[string][]string{
 	"github.com/spf13/pflag":                 {"cmd"},
 	"github.com/spf13/viper":                 {"cmd"},
 	"github.com/go-json-experiment/json":     {"memory"},
+	"golang.org/x/time":                      {"httpapi"},
 }
 
 // pure rooms hold values: they touch neither disk nor network nor processes. Package

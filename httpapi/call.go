@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+
+	"github.com/memd/memd/auth"
 )
 
 // call is one request on its way. It is the response writer too, so that it knows
@@ -16,8 +18,9 @@ type call struct {
 	r        *http.Request
 	route    *route // nil until matched
 	vars     map[string]string
-	query    url.Values // nil if there is none
-	status   int        // 0 until the header is written
+	query    url.Values      // nil if there is none
+	who      *auth.Principal // nil where no key is needed
+	status   int             // 0 until the header is written
 	hijacked bool
 
 	ctx    context.Context // with the deadline; made on first use

@@ -45,6 +45,12 @@ type Config struct {
 	// speak as the node name, or with "" as any node; an error is the reason why not.
 	// nil = it may.
 	CheckPeer func(s *tls.ConnectionState, name string) error
+	// Keys that are asked for on every route but health; nil = none are.
+	Keys Keyring
+	// Limits of requests.
+	Limits Limits
+	// AdminOnly keeps metrics for Admin.
+	AdminOnly bool
 
 	// MCP answers at /mcp; nil = there is none. It gets requests that have passed the door's
 	// own checks, a body that ends at the door's limit, and a context that ends at Timeout.
@@ -64,6 +70,7 @@ func (c Config) withDefaults() Config {
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second
 	}
+	c.Limits = c.Limits.withDefaults()
 	own := prometheus.NewRegistry()
 	if c.Registerer == nil {
 		c.Registerer = own

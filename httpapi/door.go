@@ -19,6 +19,7 @@ type Door struct {
 	Config
 
 	hosts   hosts
+	limits  *limits
 	router  *mux.Router
 	metrics *metrics
 	streams streams
@@ -33,6 +34,7 @@ func New(c Config) *Door {
 	}
 	d := &Door{Config: c.withDefaults(), serving: make(chan struct{}, maxServed)}
 	d.hosts = newHosts(c.Hosts)
+	d.limits = newLimits(d.Limits)
 	d.metrics = newMetrics(d.Registerer)
 	d.scrape = scrapeHandler(d.Gatherer)
 	d.router = d.routes()
@@ -43,17 +45,22 @@ func New(c Config) *Door {
 // their handlers are done. Requests for new ones are refused with 503 from then on.
 func (d *Door) Close() { d.streams.close() }
 
+// Refused counts a connection that a listener turned away.
+func (d *Door) Refused() { d.metrics.refused.WithLabelValues("connections").Inc() }
+
 var calls = sync.Pool{New: func() any { return new(call) }}
 
 // ServeHTTP answers one request. There is one layer: what every request needs is done
 // here, in the order in which it can be refused most cheaply.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.answer(d.router, w, r) }
+
+func (d *Door) answer(router *mux.Router, w http.ResponseWriter, r *http.Request) {
 	c := calls.Get().(*call)
 	c.begin(d, w, r)
 	d.metrics.inFlight.Inc()
 	defer d.end(c, time.Now())
 
-	if err := c.serve(); err != nil {
+	if err := c.serve(router); err != nil {
 		c.fail(err)
 	}
 }
@@ -78,7 +85,7 @@ func (d *Door) end(c *call, start time.Time) {
 	// After a panic somebody may still hold the call: it is left to the collector.
 }
 
-func (c *call) serve() error {
+func (c *call) serve(router *mux.Router) error {
 	if len(c.r.RequestURI) > maxTarget {
 		return &problem{Status: http.StatusRequestURITooLong, Code: "TARGET_TOO_LONG", Text: "the request target is too long"}
 	}
@@ -89,11 +96,15 @@ func (c *call) serve() error {
 		return err
 	}
 	var m mux.RouteMatch
-	if !c.door.router.Match(c.r, &m) {
+	if router.Match(c.r, &m) {
+		c.route, c.vars = m.Handler.(*route), m.Vars
+	}
+	if err := c.enter(c.needs()); err != nil {
+		return err
+	}
+	if c.route == nil {
 		return &problem{Status: http.StatusNotFound, Code: "NO_ROUTE", Text: "no such endpoint"}
 	}
-	c.route = m.Handler.(*route)
-	c.vars = m.Vars
 	v, ok := c.route.verbs[c.r.Method]
 	if !ok {
 		c.Header().Set("Allow", c.route.allow)

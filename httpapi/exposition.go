@@ -17,6 +17,9 @@ func scrapeHandler(g prometheus.Gatherer) http.Handler {
 
 // metricsAll shows everything that is registered.
 func (c *call) metricsAll() error {
+	if err := c.everything(); err != nil {
+		return err
+	}
 	c.door.scrape.ServeHTTP(c, c.r)
 	return nil
 }
@@ -27,6 +30,9 @@ var headerText = []string{"text/plain; version=0.0.4; charset=utf-8"}
 // read (contract 8.8): names begin with memd_, a name with memory_ in it is a counter, no
 // number has an exponent.
 func (c *call) metricsOwn() error {
+	if err := c.everything(); err != nil {
+		return err
+	}
 	families, err := c.door.Gatherer.Gather()
 	if err != nil {
 		// What could be gathered is here all the same; the rest is for a human.

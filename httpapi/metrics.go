@@ -15,6 +15,7 @@ type metrics struct {
 	streams    prometheus.Gauge
 	pushFrames prometheus.Counter
 	pageBytes  prometheus.Counter
+	refused    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -42,7 +43,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "memd_http_page_bytes_total", Help: "Bytes of pages served to pulling peers, as sent.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.duration, m.inFlight, m.panics, m.streams, m.pushFrames, m.pageBytes)
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "memd_http_refused_total", Help: "Requests and connections refused before their verb, by reason.",
+	}, []string{"reason"})
+	for _, reason := range []string{"key", "guessing", "forbidden", "agent", "rate_principal", "rate_address", "connections"} {
+		m.refused.WithLabelValues(reason)
+	}
+	reg.MustRegister(m.refused, m.requests, m.duration, m.inFlight, m.panics, m.streams, m.pushFrames, m.pageBytes)
 	return m
 }
 

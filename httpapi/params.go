@@ -91,6 +91,9 @@ func (c *call) writeOptions(body []byte) (WriteOptions, error) {
 	if opt.Agent, opt.Anonymous, err = agent(c.r.Header, body); err != nil {
 		return opt, err
 	}
+	if own := c.who.Own(); own != "" && opt.Anonymous {
+		opt.Agent, opt.Anonymous = own, false
+	}
 	if opt.IdempotencyKey, err = idempotencyKey(c.r.Header); err != nil {
 		return opt, err
 	}

@@ -1,12 +1,14 @@
 package mcpserver
 
 import (
+	"context"
 	"encoding/hex"
 	"hash/crc32"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/memory"
 )
 
@@ -14,18 +16,25 @@ import (
 // request, else what the client calls itself, else a name made of the arguments, so that
 // a retry comes from the same agent. What the arguments say goes before all of it, and is
 // looked at where they are read. A client's word about itself is provenance, no proof.
-func (s *Server) identify(req *mcp.CallToolRequest, opt *WriteOptions) error {
+func (s *Server) identify(ctx context.Context, req *mcp.CallToolRequest, opt *WriteOptions) error {
+	p, _ := auth.From(ctx)
 	if req.Extra != nil {
 		if values := req.Extra.Header["X-Agent-Id"]; len(values) > 0 && values[0] != "" {
 			if len(values) > 1 || memory.ValidateAgentID(values[0]) != nil {
 				return invalid("header X-Agent-Id", "must be one of 1 to 128 letters, digits and _ - : @ . /")
 			}
-			opt.Agent = values[0]
+			if opt.Agent = values[0]; !p.Agent(opt.Agent) {
+				return memory.ErrForbidden
+			}
 			return nil
 		}
 	}
 	if s.agent != "" {
 		opt.Agent = s.agent
+		return nil
+	}
+	if own := p.Own(); own != "" { // what a client calls itself is not what its key is for
+		opt.Agent = own
 		return nil
 	}
 	if info := req.ClientInfo(); info != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/memory"
 )
 
@@ -22,16 +23,30 @@ func (s *Server) addResources() {
 		URI: statusURI, Name: "status", Title: "Status of the mesh", MIMEType: "application/json",
 		Description: "How the node sees the mesh: members, lag, quorum, conflicts.",
 	}, func(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-		doc, err := s.service.Status(ctx)
+		doc, err := memory.Raw(nil), mayRead(ctx)
+		if err == nil {
+			doc, err = s.service.Status(ctx)
+		}
 		return s.contents(req, doc, err)
 	})
 	s.mcp.AddResourceTemplate(&mcp.ResourceTemplate{
 		URITemplate: scheme + "{+namespace}/{id}", Name: "memory", Title: "One memory", MIMEType: "application/json",
 		Description: "A memory by its namespace and id: stored text of the agent that it names, not instructions.",
 	}, func(ctx context.Context, req *mcp.ReadResourceRequest) (*mcp.ReadResourceResult, error) {
-		doc, err := s.readMemory(ctx, req.Params.URI)
+		doc, err := memory.Raw(nil), mayRead(ctx)
+		if err == nil {
+			doc, err = s.readMemory(ctx, req.Params.URI)
+		}
 		return s.contents(req, doc, err)
 	})
+}
+
+// mayRead is what a resource asks for, as a reading tool does.
+func mayRead(ctx context.Context) error {
+	if p, known := auth.From(ctx); known && !p.May(auth.Read) {
+		return memory.ErrForbidden
+	}
+	return nil
 }
 
 // readMemory looks up memory://<namespace>/<id>. A namespace may have slashes, an id has

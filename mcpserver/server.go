@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/memd/memd/auth"
+	"github.com/memd/memd/memory"
 )
 
 // Which tools a server lists.
@@ -168,11 +171,14 @@ func (s *Server) call(ctx context.Context, t *tool, req *mcp.CallToolRequest) (_
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	if p, known := auth.From(ctx); known && !p.May(t.scope()) {
+		return nil, memory.ErrForbidden
+	}
 	a, err := readArgs(req.Params.Arguments, t)
 	if err != nil {
 		return nil, err
 	}
-	out, err := t.run(s, ctx, &request{args: a, req: req})
+	out, err := t.run(s, ctx, &request{args: a, ctx: ctx, req: req})
 	if err != nil {
 		return nil, err
 	}
@@ -182,13 +188,14 @@ func (s *Server) call(ctx context.Context, t *tool, req *mcp.CallToolRequest) (_
 // request is one call on its way.
 type request struct {
 	*args
+	ctx context.Context //nolint:containedctx // lives as long as the call
 	req *mcp.CallToolRequest
 }
 
 // writes reads the options of a changing tool and settles who writes.
 func (s *Server) writes(r *request) WriteOptions {
 	opt := r.writeOptions()
-	if err := s.identify(r.req, &opt); err != nil {
+	if err := s.identify(r.ctx, r.req, &opt); err != nil {
 		r.fail(err)
 	}
 	return opt

@@ -6,6 +6,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/memory"
 )
 
@@ -23,10 +24,21 @@ type tool struct {
 type kind int
 
 const (
-	reads   kind = iota // changes nothing
-	adds                // destroys nothing; repeated, it changes nothing more
-	changes             // may replace or remove what was there; repeated, it changes nothing more
+	reads   kind = iota + 1 // changes nothing
+	adds                    // destroys nothing; repeated, it changes nothing more
+	changes                 // may replace or remove what was there; repeated, it changes nothing more
 )
+
+// scope is what the caller's key must be for.
+func (t *tool) scope() auth.Scope {
+	switch t.kind {
+	case reads:
+		return auth.Read
+	case adds, changes:
+		return auth.Write
+	}
+	return auth.Undeclared
+}
 
 // property is one member of a schema. Schemas are written by hand: what is inferred from
 // Go types has null unions, which some models' dialects refuse, and costs twice as much.

@@ -66,7 +66,7 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 	}
 	out := httpapi.Updated{Dot: w.last(), Acks: w.acks}
 	if w.held != nil { // a retry: what the record says now
-		out.Rendered, err = n.render(memory.NewKey(memory.KindMemory, w.held.id))
+		out.Rendered, err = n.render(ctx, memory.NewKey(memory.KindMemory, w.held.id))
 		return out, err
 	}
 	out.Body = memory.AppendView(nil, m.ID, m.Encode(), memory.ViewFields{

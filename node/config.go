@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/cluster"
 	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/mcpserver"
@@ -31,6 +32,17 @@ type Config struct {
 	// trust.Config. All are PEM files, read again when they change.
 	TLSCert, TLSKey, TLSCA string
 	TLSVerifyClient        bool // require a certificate of every client
+	// Keys that are asked for on every endpoint but health; nil = none are. PeerKey is what
+	// this node shows to its peers.
+	Keys    *auth.Keys
+	PeerKey string
+	// RateLimit is that of httpapi.Limits.
+	RateLimit float64
+	// MaxConns bounds the connections of clients; 0 = 4096. Peers have places of their own.
+	MaxConns int
+	// AdminAddr is host:port of metrics and profiles; "" = metrics are on HTTPAddr, profiles
+	// nowhere.
+	AdminAddr string
 
 	GossipAddr      string // host:port; required unless Transport is set
 	GossipAdvertise string

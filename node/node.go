@@ -51,6 +51,7 @@ type Node struct {
 	keep   *keeper
 
 	listener      net.Listener
+	adminListener net.Listener // nil = metrics are where everything is
 	httpAdvertise string
 
 	members    registry
@@ -125,7 +126,8 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	cfg.Registry.MustRegister(gauges{n})
 	n.door = httpapi.New(httpapi.Config{
-		Node: n, Self: self, CheckPeer: n.checkPeer, MCP: n.MCP("", "").Handler(), Hosts: append([]string{n.listener.Addr().String(), n.httpAdvertise}, cfg.AllowedHosts...),
+		Node: n, Self: self, CheckPeer: n.checkPeer, MCP: n.MCP("", "").Handler(), Hosts: n.hosts(),
+		Keys: n.keyring(), Limits: httpapi.Limits{Rate: n.cfg.RateLimit}, AdminOnly: n.cfg.AdminAddr != "",
 		Registerer: cfg.Registry, Gatherer: cfg.Registry, Log: n.log,
 	})
 	return n, n.loadMembers()
@@ -144,8 +146,10 @@ func (n *Node) listen() (err error) {
 			return fmt.Errorf("listen on http-addr: %w", err)
 		}
 	}
-	n.httpAdvertise, err = advertised(n.cfg.HTTPAdvertise, n.listener.Addr())
-	return err
+	if n.httpAdvertise, err = advertised(n.cfg.HTTPAdvertise, n.listener.Addr()); err != nil {
+		return err
+	}
+	return n.listenAdmin()
 }
 
 // Name is the node's label.

@@ -17,14 +17,18 @@ const originalPageBytes = 4 << 20
 
 // UpdatedSince answers clients of the original service: live memories in the order in
 // which this node got them, so that a back-dated or relayed one is never jumped over.
-func (n *Node) UpdatedSince(_ context.Context, r wire.UpdatedSince) (*wire.UpdatedSinceReply, error) {
+func (n *Node) UpdatedSince(ctx context.Context, r wire.UpdatedSince) (*wire.UpdatedSinceReply, error) {
 	out := &wire.UpdatedSinceReply{Limit: r.Limit, Memories: []json.RawMessage{}}
 	if r.Text != "" {
 		out.UpdatedSince = &r.Text
 	}
 	var first, last time.Time
 	size := 0
-	rows, more, err := n.store.ChangedSince(r.Since, r.After, r.Limit)
+	g, err := n.guard(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, more, err := n.store.ChangedSince(g, r.Since, r.After, r.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +95,7 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 			out.Noop++
 			continue
 		}
-		items = append(items, item{"memories", i, m.ID, n.submit(w, n.importOne(m, p.SenderAgentID)), &out.Applied})
+		items = append(items, item{"memories", i, m.ID, n.submit(ctx, w, n.importOne(m, p.SenderAgentID)), &out.Applied})
 	}
 	for i, id := range p.Deletions {
 		if err := memory.ValidateID(id); err != nil {
@@ -102,7 +106,7 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 			out.Noop++
 			continue
 		}
-		items = append(items, item{"deletions", i, id, n.submit(w, importDelete(id, p.SenderAgentID)), &out.Deleted})
+		items = append(items, item{"deletions", i, id, n.submit(ctx, w, importDelete(id, p.SenderAgentID)), &out.Deleted})
 	}
 	later := errors.New("this kind of record comes with a later version of memd")
 	for _, l := range []struct {

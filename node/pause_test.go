@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestPausedWriteTakesNewOrigin(t *testing.T) {
 	n.members.mu.Lock() // stops the loop that beats
 	n.pull.Reconcile()
 	time.Sleep(1300 * time.Millisecond)
-	p := n.submit(1, func(tx *storage.Tx) error {
+	p := n.submit(context.Background(), 1, func(tx *storage.Tx) error {
 		m, err := draft(t, `{"title":"b","content":"two"}`).Memory(n.now(), "ai:alice")
 		if err != nil {
 			return err

@@ -41,7 +41,7 @@ func (n *Node) Get(ctx context.Context, id string, opt httpapi.ReadOptions) (htt
 	}
 	var out httpapi.Rendered
 	var key memory.Key
-	err := n.store.View(func(tx *storage.Tx) error {
+	err := n.view(ctx, func(tx *storage.Tx) error {
 		k, rec, local, err := find(tx, id)
 		if err != nil {
 			return err
@@ -58,8 +58,8 @@ func (n *Node) Get(ctx context.Context, id string, opt httpapi.ReadOptions) (htt
 }
 
 // render is Get by key, without counting as an access.
-func (n *Node) render(key memory.Key) (out httpapi.Rendered, err error) {
-	err = n.store.View(func(tx *storage.Tx) error {
+func (n *Node) render(ctx context.Context, key memory.Key) (out httpapi.Rendered, err error) {
+	err = n.view(ctx, func(tx *storage.Tx) error {
 		rec, local, ok, err := tx.Get(key)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (n *Node) List(ctx context.Context, f memory.Filter, opt httpapi.ReadOption
 		return nil, err
 	}
 	out := []httpapi.Rendered{}
-	err := n.store.View(func(tx *storage.Tx) error {
+	err := n.view(ctx, func(tx *storage.Tx) error {
 		return listEach(tx, f, func(_ memory.Key, m httpapi.Rendered) { out = append(out, m) })
 	})
 	return out, err
@@ -169,14 +169,14 @@ func (n *Node) Stats(ctx context.Context, opt httpapi.ReadOptions) (httpapi.Stat
 		return httpapi.Stats{}, err
 	}
 	var s storage.Stats
-	err := n.store.View(func(tx *storage.Tx) (err error) {
-		s, err = tx.Stats()
+	var soon int64
+	err := n.view(ctx, func(tx *storage.Tx) (err error) {
+		if s, err = tx.Stats(); err != nil {
+			return err
+		}
+		soon, err = n.expiring.count(tx, n.now())
 		return err
 	})
-	if err != nil {
-		return httpapi.Stats{}, err
-	}
-	soon, err := n.expiring.count(n)
 	if err != nil {
 		return httpapi.Stats{}, err
 	}
@@ -216,20 +216,22 @@ type expiring struct {
 	last int64
 }
 
-const expiringAge = 10 * time.Second
+const (
+	expiringAge  = 10 * time.Second
+	expiringSoon = 24 * time.Hour
+)
 
-func (e *expiring) count(n *Node) (int64, error) {
+func (e *expiring) count(tx *storage.Tx, now time.Time) (int64, error) {
+	if tx.Guarded() { // another number for each principal
+		soon, err := tx.Expiring(now, now.Add(expiringSoon))
+		return int64(soon), err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := n.now()
 	if !e.at.IsZero() && now.Sub(e.at).Abs() < expiringAge {
 		return e.last, nil
 	}
-	err := n.store.View(func(tx *storage.Tx) error {
-		soon, err := tx.Expiring(now, now.Add(24*time.Hour))
-		e.last = int64(soon)
-		return err
-	})
-	e.at = now
+	soon, err := tx.Expiring(now, now.Add(expiringSoon))
+	e.at, e.last = now, int64(soon)
 	return e.last, err
 }

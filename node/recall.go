@@ -146,7 +146,7 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 		if err != nil {
 			return out, nil, fmt.Errorf("search: %w", err)
 		}
-		if err := n.store.View(func(tx *storage.Tx) error { return s.judge(n, tx, hits) }); err != nil {
+		if err := n.view(ctx, func(tx *storage.Tx) error { return s.judge(n, tx, hits) }); err != nil {
 			return out, nil, err
 		}
 		if s.from += len(hits); len(hits) < ask.Size {

@@ -18,7 +18,7 @@ func (n *Node) Revisions(ctx context.Context, id string, opt httpapi.ReadOptions
 		return httpapi.Revisions{}, err
 	}
 	out := httpapi.Revisions{Lost: []httpapi.Revision{}}
-	err := n.store.View(func(tx *storage.Tx) error {
+	err := n.view(ctx, func(tx *storage.Tx) error {
 		key, rec, _, err := find(tx, id)
 		if err != nil {
 			return err
@@ -38,8 +38,13 @@ func (n *Node) Revisions(ctx context.Context, id string, opt httpapi.ReadOptions
 			r := httpapi.Revision{Dot: lost[i].Dot, WrittenAt: lost[i].Stamp.Time(), Agent: lost[i].Agent}
 			if v := bodies[r.Dot]; v != nil {
 				r.Body = memory.AppendView(nil, out.ID, v.Value, memory.ViewFields{})
+			} else if tx.Guarded() {
+				continue // nobody knows here in which namespace it was
 			}
 			out.Lost = append(out.Lost, r)
+		}
+		if tx.Guarded() && len(out.Lost) == 0 && !rec.View().Live {
+			return memory.ErrNotFound // or a deletion would tell that there was something
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/cluster"
 	"github.com/memd/memd/httpapi"
 )
@@ -21,6 +22,7 @@ const drainTimeout = 10 * time.Second
 // writer, close the store. It returns the first error of a part, which ends the others
 // too; a commit error is one. Run can be called once.
 func (n *Node) Run(ctx context.Context) error {
+	ctx = auth.With(ctx, nil) // what this node does by itself it may do
 	g, ctx := errgroup.WithContext(ctx)
 	// The stages outlive ctx: each ends when the one before it has.
 	stage := func(parts ...func(context.Context) error) (stop func()) {
@@ -42,7 +44,7 @@ func (n *Node) Run(ctx context.Context) error {
 	stopStore := stage(n.store.Run)
 	stopGossip := stage(n.gossip.Run)
 	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall, n.watchFiles)
-	stopDoor := stage(n.serve)
+	stopDoor := stage(n.serve, n.serveAdmin)
 	about := []any{"http", n.HTTPAddr(), "gossip", n.GossipAddr()}
 	if id := n.store.Cluster(); !id.IsZero() { // else the cluster is yet to be formed or found
 		about = append(about, "cluster", id)
@@ -79,6 +81,9 @@ func (n *Node) Close() error {
 	if n.gossip != nil {
 		errs = append(errs, n.gossip.Close())
 	}
+	if n.adminListener != nil {
+		_ = n.adminListener.Close()
+	}
 	if n.listener != nil {
 		_ = n.listener.Close() // closed already if it was served
 	}
@@ -92,7 +97,8 @@ func (n *Node) Close() error {
 func (n *Node) serve(ctx context.Context) error {
 	n.server = n.newServer()
 	failed := make(chan error, 1)
-	go func() { failed <- n.server.Serve(httpapi.Listener(n.listener, n.serverTLS())) }()
+	listener := httpapi.Limited(n.listener, httpapi.ListenLimits{Max: n.cfg.MaxConns, Peer: n.isPeer, Refused: n.door.Refused})
+	go func() { failed <- n.server.Serve(httpapi.Listener(listener, n.serverTLS())) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve http: %w", err)

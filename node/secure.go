@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"github.com/memd/memd/trust"
@@ -28,7 +29,7 @@ func (n *Node) serverTLS() *tls.Config {
 }
 
 func (n *Node) clientConfig() wire.ClientConfig {
-	c := wire.ClientConfig{Dial: n.cfg.DialContext, Uncompressed: isLoopback(n.httpAdvertise)}
+	c := wire.ClientConfig{Dial: n.cfg.DialContext, APIKey: n.cfg.PeerKey, Uncompressed: isLoopback(n.httpAdvertise)}
 	if n.files != nil {
 		c.TLS = func(p wire.Peer) *tls.Config { return n.files.Peer(p.Name, p.Addr, n.clusterText) }
 		c.Trusted = func(s tls.ConnectionState, p wire.Peer) error {
@@ -89,12 +90,16 @@ func (n *Node) Reread() {
 }
 
 func (n *Node) reload() error {
-	if n.files == nil {
-		return nil
+	var errs []error
+	if n.files != nil {
+		changed, err := n.files.Reload()
+		if changed {
+			n.log.Info("certificates were read again", "expires", n.files.Expiry())
+		}
+		errs = append(errs, err)
 	}
-	changed, err := n.files.Reload()
-	if changed {
-		n.log.Info("certificates were read again", "expires", n.files.Expiry())
+	if n.cfg.Keys != nil {
+		errs = append(errs, n.cfg.Keys.Refresh())
 	}
-	return err
+	return errors.Join(errs...)
 }

@@ -28,7 +28,7 @@ func (n *Node) Export(ctx context.Context, o httpapi.ExportOptions, yield func(h
 		return "", err
 	}
 	for left := o.Limit; ; {
-		part, last, more, err := n.exportPart(from, o.Namespace, left)
+		part, last, more, err := n.exportPart(ctx, from, o.Namespace, left)
 		if err != nil {
 			return "", err
 		}
@@ -68,9 +68,9 @@ func parseExportCursor(s string) (memory.Key, error) {
 
 // exportPart reads one part behind from. last is the last key that it has looked at, more
 // tells that there are others behind it.
-func (n *Node) exportPart(from memory.Key, ns string, limit int) (part httpapi.Exported, last memory.Key, more bool, err error) {
+func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit int) (part httpapi.Exported, last memory.Key, more bool, err error) {
 	bytes, looked := 0, 0
-	err = n.store.View(func(tx *storage.Tx) error {
+	err = n.view(ctx, func(tx *storage.Tx) error {
 		for rec, err := range tx.After(from) {
 			if looked == 8*exportRows || bytes >= exportBytes || len(part.Memories) == exportRows || limit > 0 && len(part.Memories) == limit {
 				more = true
@@ -125,7 +125,7 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 			out.Errors = append(out.Errors, names[i]+": "+err.Error())
 			continue
 		}
-		pendings[i] = n.submit(w, n.importOne(m, opt.Agent))
+		pendings[i] = n.submit(ctx, w, n.importOne(m, opt.Agent))
 	}
 	for i := range in.Links {
 		out.Errors = append(out.Errors, "links["+strconv.Itoa(i)+"]: this kind of record comes with a later version of memd")

@@ -47,7 +47,7 @@ func (n *Node) CreateAll(ctx context.Context, ds []memory.Draft, opt httpapi.Wri
 			opt.IdempotencyKey = key + "#" + strconv.Itoa(i)
 		}
 		if creates[i], failed[i] = n.newCreate(d, opt, ""); failed[i] == nil {
-			pendings[i] = n.submit(w, creates[i].fn)
+			pendings[i] = n.submit(ctx, w, creates[i].fn)
 		}
 	}
 	waiting, cancel := context.WithTimeout(ctx, n.cfg.QuorumTimeout)

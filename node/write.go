@@ -50,7 +50,7 @@ func (n *Node) change(ctx context.Context, override int, fn func(*storage.Tx) er
 	if err != nil {
 		return written{}, err
 	}
-	p := n.submit(w, fn)
+	p := n.submit(ctx, w, fn)
 	deadline := time.NewTimer(n.cfg.QuorumTimeout)
 	defer deadline.Stop()
 	return n.await(ctx, p, w, deadline.C)
@@ -78,16 +78,21 @@ const (
 // errGivenUp ends a transaction function whose caller is gone before it began.
 var errGivenUp = errors.New("given up before it began")
 
-// submit hands fn to the store; the callbacks run on its writer and do not block.
-func (n *Node) submit(w int, fn func(*storage.Tx) error) *pending {
+// submit hands fn to the store, narrowed to what the principal of ctx may see and say; the
+// callbacks run on its writer and do not block.
+func (n *Node) submit(ctx context.Context, w int, fn func(*storage.Tx) error) *pending {
 	p := &pending{wait: n.push.NewWait(w), done: make(chan struct{}), staged: make(chan struct{})}
-	err := n.store.Submit(storage.Op{
+	g, err := n.guard(ctx)
+	if err != nil {
+		return p.refuse(err)
+	}
+	err = n.store.Submit(storage.Op{
 		Fn: func(tx *storage.Tx) error {
 			if !p.took.CompareAndSwap(tookNobody, tookWriter) {
 				return errGivenUp
 			}
 			n.pull.CheckPause() // it may have been longer in the queue than it seems
-			return fn(tx)
+			return fn(tx.Within(g))
 		},
 		Staged: func(r storage.Result) {
 			for _, d := range r.Dots {
@@ -103,10 +108,16 @@ func (n *Node) submit(w int, fn func(*storage.Tx) error) *pending {
 		},
 	})
 	if err != nil { // queue full or store stopped: nothing was written
-		p.err = err
-		close(p.done)
-		p.wait.Local(err)
+		return p.refuse(err)
 	}
+	return p
+}
+
+// refuse ends a write that did not get into the store.
+func (p *pending) refuse(err error) *pending {
+	p.err = err
+	close(p.done)
+	p.wait.Local(err)
 	return p
 }
 

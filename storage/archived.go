@@ -62,6 +62,9 @@ func (tx *Tx) Archive(ns string, skip int) iter.Seq2[Archived, error] {
 				continue
 			}
 			a, live, err := tx.archivedAt(key)
+			if err == nil && !live && tx.guard != nil {
+				continue // hidden
+			}
 			if err == nil && !live {
 				err = &CorruptError{Key: key, Reason: "listed and not live"}
 			}
@@ -78,10 +81,15 @@ func (tx *Tx) archiveRanges(ns string) (*listRanges, error) {
 	}
 	out := &listRanges{worst: invertPriority(0)}
 	b := tx.btx.Bucket(bucketArchived)
+	add := func(ns string) {
+		if tx.guard == nil || tx.guard.Namespace(ns) {
+			out.add(b, namespacePrefix(ns))
+		}
+	}
 	if ns != "" {
-		out.add(b, namespacePrefix(indexText(ns)))
+		add(indexText(ns))
 	} else {
-		tx.eachCount(countArchived, func(ns string, _ int64) { out.add(b, namespacePrefix(ns)) })
+		tx.eachCount(countArchived, func(ns string, _ int64) { add(ns) })
 	}
 	heap.Init(&out.heap)
 	return out, nil
@@ -94,7 +102,11 @@ func (tx *Tx) ArchivedBefore(t time.Time, limit int) (keys []memory.Key, err err
 		return nil, err
 	}
 	var namespaces []string
-	tx.eachCount(countArchived, func(ns string, _ int64) { namespaces = append(namespaces, ns) })
+	tx.eachCount(countArchived, func(ns string, _ int64) {
+		if tx.guard == nil || tx.guard.Namespace(ns) {
+			namespaces = append(namespaces, ns)
+		}
+	})
 	cur := tx.btx.Bucket(bucketArchived).Cursor()
 	for _, ns := range namespaces {
 		r := listRange{cur: cur, prefix: namespacePrefix(ns)}

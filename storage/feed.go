@@ -67,15 +67,16 @@ type Arrival struct {
 // maxArrivalBytes ends an answer of ChangedSince early.
 const maxArrivalBytes = 8 << 20
 
-// ChangedSince returns the live memories whose updated_at is later than t, in order of
+// ChangedSince returns, as far as the guard lets them be seen (nil = all), the live memories whose updated_at is later than t, in order of
 // arrival after the given seq, at most limit; more tells that there are others behind
 // them. Expired ones are in it, as in the original's sync/since. A memory that fails its
 // checksum is left out: it is counted, and other nodes have it.
-func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Arrival, more bool, err error) {
+func (s *Store) ChangedSince(g Guard, t time.Time, after uint64, limit int) (out []Arrival, more bool, err error) {
 	if limit <= 0 {
 		return nil, false, s.Err()
 	}
 	err = s.View(func(tx *Tx) error {
+		tx.guard = g
 		keys := tx.updatedAfter(t, after, limit+1)
 		bytes := 0
 		for i, key := range keys {
@@ -83,8 +84,8 @@ func (s *Store) ChangedSince(t time.Time, after uint64, limit int) (out []Arriva
 				more = true
 				break
 			}
-			it, _, err := tx.item(key, nil, true)
-			if err != nil {
+			it, pass, err := tx.item(key, nil, true)
+			if err != nil || !pass {
 				continue
 			}
 			doc, err := it.Memory()
@@ -107,7 +108,11 @@ func (tx *Tx) updatedAfter(t time.Time, after uint64, limit int) []memory.Key {
 	table := tx.table()
 	mark := invertTime(t)
 	var namespaces []string
-	tx.eachCount(countNamespace, func(ns string, _ int64) { namespaces = append(namespaces, ns) })
+	tx.eachCount(countNamespace, func(ns string, _ int64) {
+		if tx.guard == nil || tx.guard.Namespace(ns) {
+			namespaces = append(namespaces, ns)
+		}
+	})
 	cur := tx.btx.Bucket(bucketOrder).Cursor()
 	for _, ns := range namespaces {
 		prefix := namespacePrefix(ns)

@@ -57,7 +57,7 @@ func (tx *Tx) List(f memory.Filter) iter.Seq2[Item, error] {
 			if expired(value, now) {
 				continue
 			}
-			if judged && skip > 0 {
+			if judged && skip > 0 && tx.guard == nil {
 				skip--
 				continue
 			}
@@ -91,6 +91,9 @@ func (tx *Tx) item(key memory.Key, f *memory.Filter, judged bool) (it Item, pass
 	it.View, it.Local = it.Record.ViewWith(tx.s.mutants), tx.local(k, seq)
 	if !it.View.Live {
 		return Item{Key: key}, true, &CorruptError{Key: key, Reason: "listed and not live"}
+	}
+	if !tx.visible(&it.Record) {
+		return Item{Key: key}, false, nil
 	}
 	if judged {
 		return it, true, nil
@@ -139,6 +142,9 @@ func (tx *Tx) ranges(f *memory.Filter) (*listRanges, error) {
 	}
 	out := &listRanges{worst: invertPriority(f.MinPriority)}
 	add := func(ns string) {
+		if tx.guard != nil && !tx.guard.Namespace(ns) {
+			return
+		}
 		if f.Tag != "" {
 			out.add(tx.btx.Bucket(bucketTags), tagPrefix(indexText(f.Tag), ns))
 		} else {

@@ -298,7 +298,7 @@ func TestChangedSince(t *testing.T) {
 	put(t, s, key("gone"), doc("a", "gone", "v", at(50)))
 	del(t, s, key("gone"))
 	ids := func(after time.Time, seq uint64, limit int) (out []string) {
-		rows, more, err := s.ChangedSince(after, seq, limit)
+		rows, more, err := s.ChangedSince(nil, after, seq, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,7 +411,7 @@ func TestStrangeTextsFromElsewhere(t *testing.T) {
 		}
 	}
 	put(t, s, key("2"), doc("ns", "t", "t"))
-	if rows, _, err := s.ChangedSince(time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 0, 10); err != nil || len(rows) > 1 {
+	if rows, _, err := s.ChangedSince(nil, time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), 0, 10); err != nil || len(rows) > 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
 }

@@ -56,6 +56,9 @@ func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock) (clock
 		}
 		match = &ours
 	}
+	if err := tx.permit(&before, &v); err != nil {
+		return clock.Dot{}, fmt.Errorf("write %s: %w", key, err)
+	}
 	own, minted := tx.w.own, tx.w.minted
 	v.Dot, v.Stamp = tx.w.nextDot(), tx.w.stamp(before.StampAfter(match))
 	m, err := before.SupersedeWith(tx.s.mutants, v, match)

@@ -36,7 +36,7 @@ func (tx *Tx) ResolvePrefix(kind memory.Kind, id string) (memory.Key, error) {
 			if err != nil {
 				return "", err
 			}
-			if rec.ViewWith(tx.s.mutants).Live {
+			if rec.ViewWith(tx.s.mutants).Live && tx.visible(&rec) {
 				found = append(found, key)
 			}
 		}
@@ -86,7 +86,7 @@ func (tx *Tx) FreeKey(ns, title string) (memory.Key, error) {
 	title = memory.TitleKey(title)
 	for gen := uint32(0); ; gen++ {
 		key := memory.NewKey(memory.KindMemory, memory.DerivedID(tx.cluster(), ns, title, gen))
-		rec, _, found, err := tx.Get(key)
+		rec, _, found, err := tx.get(key)
 		if err != nil {
 			return "", err
 		}

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/memd/memd/memory"
@@ -36,6 +38,9 @@ func (tx *Tx) Stats() (Stats, error) {
 		}
 	}
 	st.Quarantined = int64(quarantined.Count())
+	if tx.guard != nil {
+		return tx.guarded()
+	}
 	b := tx.btx.Bucket(bucketCounts)
 	st.Total, st.Deleted, st.Conflicts = readCount(b.Get([]byte(countLive))), readCount(b.Get([]byte(countDeleted))), readCount(b.Get([]byte(countConflicts)))
 	tx.eachCount(countTier, func(tier string, n int64) { st.ByTier = append(st.ByTier, Count{tier, n}) })
@@ -43,6 +48,57 @@ func (tx *Tx) Stats() (Stats, error) {
 	st.Links = readCount(b.Get([]byte(countLinks)))
 	tx.eachCount(countArchived, func(ns string, n int64) { st.Archived = append(st.Archived, Count{ns, n}) })
 	return st, nil
+}
+
+// guarded counts what the guard lets be seen, by looking at all of it: the counters know
+// namespaces and tiers, not the tiers of a namespace. It says nothing of the store as a whole.
+func (tx *Tx) guarded() (Stats, error) {
+	var st Stats
+	tiers, namespaces := make(map[string]int64), make(map[string]int64)
+	ranges, err := tx.ranges(&memory.Filter{})
+	if err != nil {
+		return st, err
+	}
+	for {
+		key, _, ok := ranges.next()
+		if !ok {
+			break
+		}
+		it, pass, err := tx.item(key, nil, true)
+		if err != nil || !pass {
+			continue // the first is counted and logged
+		}
+		m, err := it.Memory()
+		if err != nil {
+			continue
+		}
+		st.Total++
+		tiers[m.Tier]++
+		namespaces[m.Namespace]++
+		if it.View.Conflicts > 0 {
+			st.Conflicts++
+		}
+	}
+	st.ByTier, st.ByNamespace = sorted(tiers), sorted(namespaces)
+	tx.eachCount(countArchived, func(ns string, n int64) {
+		if tx.guard.Namespace(ns) {
+			st.Archived = append(st.Archived, Count{ns, n})
+		}
+	})
+	for l, err := range tx.LinksAfter("") {
+		if err == nil && l.View.Live {
+			st.Links++
+		}
+	}
+	return st, nil
+}
+
+func sorted(counts map[string]int64) []Count {
+	var out []Count
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, Count{name, counts[name]})
+	}
+	return out
 }
 
 // Expiring counts the live memories whose expiry lies in (from, to]. It reads the list

@@ -26,6 +26,7 @@ type Tx struct {
 	w        *txn    // nil in a read transaction
 	recent   *recent // of a read transaction
 	writable bool
+	guard    Guard // nil = sees everything
 
 	changes []*change // of this Op, in order
 	byKey   map[memory.Key]*change
@@ -82,6 +83,15 @@ func (tx *Tx) Clock() (clock.Clock, error) {
 // Get returns the record of a key. found tells that there is one, which may be deleted.
 // A row that fails its checksum is a *CorruptError.
 func (tx *Tx) Get(key memory.Key) (rec memory.Record, local Local, found bool, err error) {
+	rec, local, found, err = tx.get(key)
+	if found && err == nil && !tx.visible(&rec) {
+		return memory.Record{}, Local{}, false, nil
+	}
+	return rec, local, found, err
+}
+
+// get is Get past the guard.
+func (tx *Tx) get(key memory.Key) (rec memory.Record, local Local, found bool, err error) {
 	if c := tx.byKey[key]; c != nil {
 		return c.now, tx.local([]byte(key), c.seq), true, nil
 	}
@@ -189,7 +199,7 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 		return "", mark, false, nil
 	}
 	for _, c := range tx.changes {
-		if m, ok := c.now.FindIdem(h); ok {
+		if m, ok := c.now.FindIdem(h); ok && tx.visible(&c.now) {
 			return c.now.Key, m, true, nil
 		}
 	}
@@ -203,6 +213,11 @@ func (tx *Tx) Idem(h memory.Hash) (key memory.Key, mark memory.IdemMark, found b
 	}
 	if key, err = memory.ParseKey(v[len(mark.Content):]); err != nil {
 		return "", mark, false, fmt.Errorf("idempotency entry: %w: %w", ErrCorrupt, err)
+	}
+	if tx.guard != nil { // somebody else's key of the same text
+		if rec, _, _, err := tx.get(key); err != nil || !tx.visible(&rec) {
+			return "", mark, false, err
+		}
 	}
 	return key, memory.IdemMark{Dot: dot, Idem: h, Content: memory.Hash(v[:len(mark.Content)])}, true, nil
 }
@@ -247,6 +262,9 @@ func (tx *Tx) Revisions(key memory.Key) ([]memory.Version, error) {
 		if err != nil {
 			return nil, &CorruptError{Key: key, Reason: "revision: " + err.Error()}
 		}
+		if !tx.allows(key, version.Value) {
+			continue
+		}
 		out = append(out, version)
 	}
 	slices.SortFunc(out, func(a, b memory.Version) int { return cmp.Or(cmp.Compare(b.Stamp, a.Stamp), b.Dot.Compare(a.Dot)) })
@@ -277,6 +295,9 @@ func (tx *Tx) records(lo, hi []byte) iter.Seq2[memory.Record, error] {
 	return func(yield func(memory.Record, error) bool) {
 		for k := range tx.table().all(lo, hi) {
 			rec, _, _, err := tx.read(k)
+			if err == nil && !tx.visible(&rec) {
+				continue
+			}
 			if !yield(rec, err) {
 				return
 			}
