@@ -134,7 +134,7 @@ func TestKeyOfAnotherVerb(t *testing.T) {
 func TestHeldWriteKeepsTheDeadline(t *testing.T) {
 	n := startOne(t, nil)
 	c := mustCreate(t, n, `{"title":"a","content":"one"}`, keyed("k"))
-	p := n.submit(1, func(_ *storage.Tx) error {
+	p := n.submit(t.Context(), 1, func(_ *storage.Tx) error {
 		time.Sleep(100 * time.Millisecond) // the writer has it when the deadline passes
 		return &errHeld{id: c.ID, dots: clock.Of(clock.Dot{Origin: 7, Counter: 7})}
 	})
