@@ -13,9 +13,9 @@ import (
 
 // Config of Keys. At least one of Key and File must be given.
 type Config struct {
-	Key  string // one key with all rights; "" = none
-	File string // principals, as Add writes them; "" = none
-	Log   *slog.Logger // nil = discard
+	Key  string       // one key with all rights; "" = none
+	File string       // principals, as Add writes them; "" = none
+	Log  *slog.Logger // nil = discard
 }
 
 // Keys are all keys that a node takes, at this moment. It is safe for concurrent use.

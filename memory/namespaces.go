@@ -12,8 +12,11 @@ type Belonging struct {
 // BelongingOf reads it from a document.
 func BelongingOf(key Key, value []byte) (Belonging, error) {
 	switch key.Kind() {
-	case KindMember:
+	case KindMember, KindAgent:
 		return Belonging{Everybody: true}, nil
+	case KindStandard:
+		s, err := DecodeStandard(value)
+		return Belonging{Namespaces: []string{s.Namespace}}, err
 	case KindMemory:
 		m, err := DecodeMemory(key, value)
 		return Belonging{Namespaces: []string{m.Namespace}}, err

@@ -53,7 +53,7 @@ func (n *Node) Agents(ctx context.Context, opt httpapi.ReadOptions) ([]memory.Ag
 		return nil, err
 	}
 	list := []memory.Agent{}
-	err := n.store.View(func(tx *storage.Tx) error {
+	err := n.view(ctx, func(tx *storage.Tx) error {
 		for rec, err := range tx.Each(memory.KindAgent) {
 			if errors.Is(err, storage.ErrCorrupt) {
 				continue // counted and logged by the store; one bad row must not hide the others

@@ -16,7 +16,7 @@ func (n *Node) SessionStart(ctx context.Context, ns string, limit int, opt httpa
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, err
 	}
-	err := n.store.View(func(tx *storage.Tx) (err error) {
+	err := n.view(ctx, func(tx *storage.Tx) (err error) {
 		if out.Standards, err = n.inherited(tx, ns); err != nil || limit == 0 {
 			return err
 		}
@@ -78,7 +78,7 @@ func (n *Node) Capabilities(ctx context.Context, schema int) (memory.Raw, error)
 		doc.Tier, mode = "keyword", "keyword_only"
 	}
 	if schema >= 2 {
-		rules, err := n.governed()
+		rules, err := n.governed(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -113,8 +113,8 @@ func (n *Node) Capabilities(ctx context.Context, schema int) (memory.Raw, error)
 }
 
 // governed counts the standards that carry a governance.
-func (n *Node) governed() (count int, err error) {
-	err = n.store.View(func(tx *storage.Tx) error {
+func (n *Node) governed(ctx context.Context) (count int, err error) {
+	err = n.view(ctx, func(tx *storage.Tx) error {
 		for rec, err := range tx.Each(memory.KindStandard) {
 			if err != nil {
 				continue // counted and logged by the store

@@ -25,7 +25,7 @@ func (n *Node) Standard(ctx context.Context, ns string, opt httpapi.ReadOptions)
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, err
 	}
-	err = n.store.View(func(tx *storage.Tx) error {
+	err = n.view(ctx, func(tx *storage.Tx) error {
 		out, _, err = n.standard(tx, ns)
 		return err
 	})
@@ -37,7 +37,7 @@ func (n *Node) StandardChain(ctx context.Context, ns string, opt httpapi.ReadOpt
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, err
 	}
-	err = n.store.View(func(tx *storage.Tx) error {
+	err = n.view(ctx, func(tx *storage.Tx) error {
 		out, err = n.standardChain(tx, ns)
 		return err
 	})

@@ -84,6 +84,9 @@ func (tx *Tx) permit(before *memory.Record, v *memory.Version) error {
 	if v.Agent != "" && !tx.guard.Agent(v.Agent) {
 		return memory.ErrForbidden
 	}
+	if before.Key.Kind() == memory.KindAgent && !tx.guard.Agent(before.Key.ID()) {
+		return memory.ErrForbidden // an agent is registered by whom it is
+	}
 	if v.Deleted || before.Key.Kind() != memory.KindMemory {
 		return nil
 	}
