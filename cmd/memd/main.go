@@ -85,6 +85,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newCA(), newVersion())
-	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport())
+	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport(),
+		newNamespaces(), newAgents(), newCapabilities(), newSession())
 	return root
 }
