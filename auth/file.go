@@ -107,9 +107,9 @@ func readFile(path string) ([]byte, os.FileInfo, error) {
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("%s is not a file", path)
+		return nil, nil, fmt.Errorf("%w %s: not a regular file", ErrFile, path)
 	case info.Mode().Perm()&0o022 != 0:
-		return nil, nil, fmt.Errorf("%s can be written by others than its owner (mode %04o): chmod 600 it", path, info.Mode().Perm())
+		return nil, nil, fmt.Errorf("%w %s: can be written by others than its owner (mode %04o): chmod 600 it", ErrFile, path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err == nil && len(b) > maxFile {
@@ -188,6 +188,9 @@ func orNone(list []string) []string {
 	return list
 }
 
+// ErrFile is a keys file that cannot be taken as it is.
+var ErrFile = errors.New("keys file")
+
 // ErrUnknownKey is a name or an id that no key of the file has.
 var ErrUnknownKey = errors.New("no such key")
 
@@ -218,7 +221,7 @@ func List(path string) ([]Listed, error) {
 	}
 	f, _, err := parseFile(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrFile, path, err)
 	}
 	out := make([]Listed, len(f.Keys))
 	for i := range f.Keys {
@@ -245,7 +248,7 @@ func edit(path string, create bool, change func(*file) error) error {
 		return err
 	default:
 		if f, _, err = parseFile(b); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%w %s: %w", ErrFile, path, err)
 		}
 	}
 	if err := change(&f); err != nil {

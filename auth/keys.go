@@ -13,7 +13,9 @@ import (
 
 // Config of Keys. At least one of Key and File must be given.
 type Config struct {
-	Key  string       // one key with all rights; "" = none
+	// Key is one key with all rights; "" = none. One that Add made has those that File gives
+	// it, if there is a File: revoked there it has none.
+	Key  string
 	File string       // principals, as Add writes them; "" = none
 	Log  *slog.Logger // nil = discard
 }
@@ -67,9 +69,12 @@ func Open(c Config) (*Keys, error) {
 		if err := CheckKey(c.Key); err != nil {
 			return nil, err
 		}
-		k.single = held{all("api-key"), DigestOf(c.Key)}
-		if k.single.p.Strong = len(c.Key) >= strongKey; !k.single.p.Strong {
+		if len(c.Key) < strongKey {
 			c.Log.Warn("the API key is short: whoever may try often enough guesses it", "want", strongKey)
+		}
+		if c.File == "" || KeyID(c.Key) == "" {
+			k.single = held{all("api-key"), DigestOf(c.Key)}
+			k.single.p.Strong = len(c.Key) >= strongKey
 		}
 	}
 	if c.File != "" {
@@ -103,11 +108,11 @@ func (k *Keys) Check(key string) *Principal {
 func (k *Keys) reload() error {
 	b, info, err := readFile(k.cfg.File)
 	if err != nil {
-		return fmt.Errorf("keys file: %w", err)
+		return err
 	}
 	_, s, err := parseFile(b)
 	if err != nil {
-		return fmt.Errorf("keys file %s: %w", k.cfg.File, err)
+		return fmt.Errorf("%w %s: %w", ErrFile, k.cfg.File, err)
 	}
 	k.live.Store(s)
 	k.seen = stamp{info, info.ModTime(), info.Size()}

@@ -25,6 +25,8 @@ type Config struct {
 	Servers []string
 	// Agent is who writes, where WriteOptions do not say; "" leaves it to the server.
 	Agent string
+	// APIKey is shown to every server; "" = none.
+	APIKey string
 	// Timeout bounds one try at one server; 0 = 10 s. The context bounds the whole call.
 	Timeout time.Duration
 	// TLS is how servers are verified, and what they are shown; nil = by the system's
@@ -40,6 +42,7 @@ type Client struct {
 	servers []string // without a slash at the end
 	prefer  atomic.Int32
 	agent   string
+	key     string
 	timeout time.Duration
 	http    *http.Client
 }
@@ -55,7 +58,7 @@ func New(c Config) (*Client, error) {
 	if c.Transport == nil {
 		c.Transport = newTransport(c.TLS)
 	}
-	out := &Client{agent: c.Agent, timeout: c.Timeout, http: &http.Client{
+	out := &Client{agent: c.Agent, key: c.APIKey, timeout: c.Timeout, http: &http.Client{
 		Transport: c.Transport,
 		// A node never redirects; whoever does is none.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -184,7 +187,7 @@ func (c *Client) try(ctx context.Context, server string, r request) (reply, erro
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("User-Agent", userAgent)
+	c.introduce(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return reply{}, unreachable(server, err)
@@ -209,4 +212,12 @@ func elsewhere(err error) bool {
 		return true // no answer at all
 	}
 	return answered.elsewhere()
+}
+
+// introduce says who calls.
+func (c *Client) introduce(req *http.Request) {
+	req.Header.Set("User-Agent", userAgent)
+	if c.key != "" {
+		req.Header.Set("X-Api-Key", c.key)
+	}
 }

@@ -64,7 +64,7 @@ func (c *Client) exportFrom(ctx context.Context, server, query string, yield fun
 	if err != nil {
 		return "", false, err
 	}
-	req.Header.Set("User-Agent", userAgent)
+	c.introduce(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return "", false, lost(err)

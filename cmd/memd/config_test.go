@@ -36,7 +36,7 @@ func settled(t *testing.T, fileName, file string, args ...string) (*serveConfig,
 // over default.
 func TestPrecedence(t *testing.T) {
 	samples := map[string][3]string{ // in the file, the environment, the flag
-		"string": {"filed", "environed", "flagged"}, "int": {"3", "4", "5"}, "duration": {"3s", "4m", "5h"},
+		"string": {"filed", "environed", "flagged"}, "int": {"3", "4", "5"}, "float64": {"3.5", "4.5", "5.5"}, "duration": {"3s", "4m", "5h"},
 		"bool": {"true", "false", "true"}, "stringSlice": {"f:1,f:2", "e:1,e:2", "g:1,g:2"},
 	}
 	shown := func(kind, s string) string { // as the flag prints what it was given

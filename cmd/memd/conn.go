@@ -20,6 +20,7 @@ type connFlags struct {
 	servers []string
 	timeout time.Duration
 
+	api           keyFlags
 	ca, cert, key string // files of TLS
 }
 
@@ -28,14 +29,21 @@ type connFlags struct {
 func (f *connFlags) register(flags *pflag.FlagSet, def []string, timeout time.Duration) {
 	f.timeout = timeout
 	flags.StringSliceVar(&f.servers, "server", def, "nodes of one mesh, URL or host:port; the first that answers is taken")
+	f.api.register(flags, "API key to show (better: MEMD_API_KEY, or the next flag)")
 	flags.StringVar(&f.ca, "tls-ca", "", "PEM file of the authority to trust; host:port is then called by HTTPS (default: the system's authorities)")
 	flags.StringVar(&f.cert, "tls-cert", "", "PEM certificate to show to nodes that verify their clients")
 	flags.StringVar(&f.key, "tls-key", "", "PEM key of tls-cert")
 }
 
+// hasKey tells whether there is a key to show.
+func (f *connFlags) hasKey() bool { return f.api.key != "" || f.api.file != "" }
+
 // open returns a client of the servers. agent is who writes.
 func (f *connFlags) open(agent string) (*client.Client, error) {
-	cfg := client.Config{Servers: compact(f.servers), Agent: agent, Timeout: f.timeout}
+	if err := f.api.read(); err != nil {
+		return nil, &usageError{err}
+	}
+	cfg := client.Config{Servers: compact(f.servers), Agent: agent, APIKey: f.api.key, Timeout: f.timeout}
 	if f.ca != "" || f.cert != "" || f.key != "" {
 		var err error
 		if cfg.TLS, err = trust.Client(f.ca, f.cert, f.key); err != nil {

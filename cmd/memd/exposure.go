@@ -15,6 +15,7 @@ func (c *serveConfig) checkExposure() error {
 	}{
 		{"http-addr", c.httpAddr, c.httpLacks()},
 		{"gossip-addr", c.gossipAddr, c.gossipLacks()},
+		{"admin-addr", c.adminAddr, c.httpLacks()},
 	} {
 		if a.addr == "" {
 			continue
@@ -49,7 +50,7 @@ func (c *serveConfig) httpLacks() (missing []string) {
 }
 
 // hasKey reports whether requests need a key.
-func (c *serveConfig) hasKey() bool { return false } // keys come with a later version
+func (c *serveConfig) hasKey() bool { return c.key.key != "" || c.keysFile != "" }
 
 // gossipLacks is the same for gossip.
 func (c *serveConfig) gossipLacks() []string {

@@ -84,7 +84,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newCA(), newVersion())
+	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newCA(), newKeys(), newVersion())
 	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport(),
 		newNamespaces(), newAgents(), newCapabilities(), newSession())
 	return root

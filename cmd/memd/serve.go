@@ -36,6 +36,11 @@ type serveConfig struct {
 	tlsCert, tlsKey string
 	tlsCA           string
 	tlsVerifyClient bool
+	key             keyFlags
+	keysFile        string
+	adminAddr       string
+	rateLimit       float64
+	maxConnections  int
 	allowedHosts    []string
 	insecure        bool
 	recall          bool
@@ -48,12 +53,8 @@ type serveConfig struct {
 // laterFlags are part of the command line and come with a later version: set, they are
 // refused, so that nobody believes to be protected by what is not there yet.
 var laterFlags = []struct{ name, usage string }{
-	{"api-key", "key required on every endpoint but health"},
-	{"api-key-file", "file that holds the key"},
-	{"keys-file", "file of named principals"},
 	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
 	{"gossip-key", "base64 key of 16, 24 or 32 bytes"},
-	{"admin-addr", "address of metrics and pprof"},
 	{"peer-networks", "CIDRs that peers' addresses must be in"},
 	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
 	{"embeddings-model", "model to ask it for"},
@@ -85,6 +86,11 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.tlsKey, "tls-key", "", "PEM key of tls-cert; re-read likewise")
 	f.StringVar(&c.tlsCA, "tls-ca", "", "PEM authorities of peers and clients, re-read likewise; nodes then show each other certificates (default: the system's, and nodes show none)")
 	f.BoolVar(&c.tlsVerifyClient, "tls-verify-client", false, "require a certificate from tls-ca on every connection")
+	c.key.register(f, "key required on every endpoint but health, and shown to peers; with keys-file only the latter, if it is one of that file")
+	f.StringVar(&c.keysFile, "keys-file", "", "keys of named principals, written by memd keys; re-read when it changes and on SIGHUP")
+	f.StringVar(&c.adminAddr, "admin-addr", "", "address of metrics and pprof (default: metrics are on http-addr, pprof is off)")
+	f.Float64Var(&c.rateLimit, "rate-limit", 5000, "requests per second of one key, and of one address beyond this machine, with bursts of twice as many; 0 = any number")
+	f.IntVar(&c.maxConnections, "max-connections", 4096, "connections of clients at once, half of them from one address; peers have places of their own")
 	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
 	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
 	f.BoolVar(&c.recall, "recall", true, "keep the full-text index that recall and search need; a node that only replicates can go without")
@@ -129,8 +135,21 @@ func newServe() *cobra.Command {
 
 func (c *serveConfig) check() error {
 	c.join, c.allowedHosts = compact(c.join), compact(c.allowedHosts)
-	if c.quorumTimeout <= 0 {
+	switch {
+	case c.quorumTimeout <= 0:
 		return errors.New("--quorum-timeout must be above 0")
+	case c.rateLimit < 0, c.maxConnections < 1:
+		return errors.New("--rate-limit cannot be negative, and --max-connections must be at least 1")
+	}
+	if c.rateLimit == 0 {
+		c.rateLimit = -1 // any number
+	}
+	if err := c.key.read(); err != nil {
+		return err
+	}
+	if c.keysFile != "" && c.key.key == "" && (len(c.join) > 0 || c.bootstrapExpect > 1) {
+		return errors.New("--keys-file without --api-key-file: peers would refuse this node; " +
+			"make it a key with `memd keys add NAME --scopes peer`, and give it in a file")
 	}
 	return c.checkExposure()
 }
@@ -154,10 +173,15 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 	tuneGC()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	keys, err := c.keys(log)
+	if err != nil {
+		return err
+	}
 	n, err := node.New(node.Config{
 		Name: c.name, DataDir: c.dataDir, Version: version(),
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
+		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
 		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, ClockOffset: c.clockOffset, Log: log, Registry: reg,
