@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/mcpserver"
@@ -31,6 +32,24 @@ func (n *Node) SessionStart(ctx context.Context, ns string, limit int, opt httpa
 		})
 	})
 	return out, err
+}
+
+// inherited are the standards that apply in a namespace, each memory once; "" = the global
+// one alone.
+func (n *Node) inherited(tx *storage.Tx, ns string) ([]httpapi.Standard, error) {
+	if ns == "" {
+		ns = memory.GlobalNamespace
+	}
+	chain, err := n.standardChain(tx, ns)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(chain.Standards, func(s httpapi.Standard) bool {
+		twice := seen[s.ID]
+		seen[s.ID] = true
+		return twice
+	}), nil
 }
 
 // capabilities is the document of contract 2.2. What the original can do and memd cannot

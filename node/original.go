@@ -85,28 +85,37 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 		count *int
 	}
 	var items []item
+	// Items are applied in this order, each in the store's next transaction: a standard finds
+	// the memory that came with it.
+	take := func(list string, i int, id string, count *int, read func() (func(*storage.Tx) error, error)) {
+		fn, err := read()
+		switch {
+		case err != nil:
+			skip(list, i, id, err)
+		case p.DryRun:
+			out.Noop++
+		default:
+			items = append(items, item{list, i, id, n.submit(ctx, w, fn), count})
+		}
+	}
 	for i, raw := range p.Memories {
 		m, err := memory.DecodeFull(raw)
-		if err != nil {
-			skip("memories", i, m.ID, err)
-			continue
-		}
-		if p.DryRun {
-			out.Noop++
-			continue
-		}
-		items = append(items, item{"memories", i, m.ID, n.submit(ctx, w, n.importOne(m, p.SenderAgentID)), &out.Applied})
+		take("memories", i, m.ID, &out.Applied, func() (func(*storage.Tx) error, error) { return n.importOne(m, p.SenderAgentID), err })
 	}
 	for i, id := range p.Deletions {
-		if err := memory.ValidateID(id); err != nil {
-			skip("deletions", i, id, err)
-			continue
-		}
-		if p.DryRun {
-			out.Noop++
-			continue
-		}
-		items = append(items, item{"deletions", i, id, n.submit(ctx, w, importDelete(id, p.SenderAgentID)), &out.Deleted})
+		take("deletions", i, id, &out.Deleted, func() (func(*storage.Tx) error, error) {
+			return importDelete(id, p.SenderAgentID), memory.ValidateID(id)
+		})
+	}
+	for i := range p.NamespaceMeta {
+		take("namespace_meta", i, p.NamespaceMeta[i].Namespace, &out.NamespaceMetaApplied, func() (func(*storage.Tx) error, error) {
+			return n.importStandard(p.NamespaceMeta[i], p.SenderAgentID)
+		})
+	}
+	for i, ns := range p.NamespaceMetaClears {
+		take("namespace_meta_clears", i, ns, &out.NamespaceMetaCleared, func() (func(*storage.Tx) error, error) {
+			return importClear(ns, p.SenderAgentID)
+		})
 	}
 	later := errors.New("this kind of record comes with a later version of memd")
 	for _, l := range []struct {
@@ -114,8 +123,7 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 		n    int
 	}{
 		{"archives", len(p.Archives)}, {"restores", len(p.Restores)}, {"links", len(p.Links)}, {"pendings", len(p.Pendings)},
-		{"pending_decisions", len(p.PendingDecisions)}, {"namespace_meta", len(p.NamespaceMeta)},
-		{"namespace_meta_clears", len(p.NamespaceMetaClears)},
+		{"pending_decisions", len(p.PendingDecisions)},
 	} {
 		for i := range l.n {
 			skip(l.name, i, "", later)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -276,22 +275,4 @@ func (n *Node) ClearStandard(ctx context.Context, ns string, opt httpapi.WriteOp
 		return httpapi.StandardCleared{}, err
 	}
 	return httpapi.StandardCleared{Cleared: !nothing, Dot: w.last(), Token: w.token, Acks: w.acks}, nil
-}
-
-// inherited are the standards that apply in a namespace, each memory once; "" = the global
-// one alone.
-func (n *Node) inherited(tx *storage.Tx, ns string) ([]httpapi.Standard, error) {
-	if ns == "" {
-		ns = memory.GlobalNamespace
-	}
-	chain, err := n.standardChain(tx, ns)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	return slices.DeleteFunc(chain.Standards, func(s httpapi.Standard) bool {
-		twice := seen[s.ID]
-		seen[s.ID] = true
-		return twice
-	}), nil
 }
