@@ -26,6 +26,7 @@ type Node interface {
 	Original
 	Observer
 	Registrar
+	GossipKeys
 }
 
 // Config of a Door. Node and Self must be given.

@@ -34,6 +34,8 @@ var (
 // fake is a node that answers by rote, validates what the node is to validate, and
 // remembers what it was asked.
 type fake struct {
+	keys    wire.KeyChange
+	force   bool
 	mu      sync.Mutex
 	err     error // of every verb
 	panics  bool
@@ -425,4 +427,22 @@ func serve(d *Door, r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, r)
 	return w
+}
+
+func (f *fake) Keyring(ctx context.Context, change wire.KeyChange, force bool) (KeyringStatus, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if change.Op != wire.KeyList {
+		f.calls++
+	}
+	f.keys, f.force = change, force
+	return KeyringStatus{Keys: []GossipKey{{ID: "00000000000000aa", HeldBy: []string{"n1"}, UsedBy: []string{"n1"}}}, Members: 2,
+		Unreachable: []Failure{{Name: "n2", Error: "gone"}}}, f.enter(ctx)
+}
+
+func (f *fake) OwnKeys(ctx context.Context, change wire.KeyChange) (wire.KeyState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keys = change
+	return wire.KeyState{IDs: []string{"00000000000000aa"}}, f.enter(ctx)
 }

@@ -113,6 +113,11 @@ func (d *Door) routes() *mux.Router {
 		http.MethodPut:    needs(auth.Admin, (*call).addMember),
 		http.MethodDelete: needs(auth.Admin, (*call).removeMember),
 	})
+	add("/api/v1/keyring", verbs{
+		http.MethodGet:  needs(auth.Admin, (*call).keyring),
+		http.MethodPost: needs(auth.Admin, (*call).changeKeyring),
+	})
+	add(wire.PathKeyring, verbs{http.MethodPost: needs(auth.Peer, (*call).ownKeys)})
 	add("/api/v1/health", verbs{http.MethodGet: needs(auth.Public, (*call).health)})
 	add("/livez", verbs{http.MethodGet: needs(auth.Public, (*call).live)})
 	add("/readyz", verbs{http.MethodGet: needs(auth.Public, (*call).ready)})

@@ -46,7 +46,10 @@ type Config struct {
 
 	GossipAddr      string // host:port; required unless Transport is set
 	GossipAdvertise string
-	Join            []string // gossip addresses of seeds
+	// GossipKeys encrypt gossip, each of 16, 24 or 32 bytes: the first one what is sent. None
+	// = gossip is not encrypted. Changes of a running mesh go before it, see keyring.
+	GossipKeys [][]byte
+	Join       []string // gossip addresses of seeds
 
 	// Recall keeps a full-text index in DataDir; without it recall and search are refused
 	// here.

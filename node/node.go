@@ -40,6 +40,7 @@ type Node struct {
 	boot uint64 // tells two processes of one name apart
 
 	files  *trust.Files // nil without TLS
+	ring   *keyring
 	store  *storage.Store
 	gossip *cluster.Cluster
 	client *wire.Client
@@ -102,8 +103,12 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := n.listen(); err != nil {
 		return nil, err
 	}
+	var gossipKeys [][]byte
+	if n.ring, gossipKeys, err = openKeyring(cfg.DataDir, cfg.GossipKeys); err != nil {
+		return nil, err
+	}
 	if n.gossip, err = cluster.New(cluster.Config{
-		Name: cfg.Name, BindAddr: cfg.GossipAddr, AdvertiseAddr: cfg.GossipAdvertise, Join: cfg.Join,
+		Name: cfg.Name, BindAddr: cfg.GossipAddr, AdvertiseAddr: cfg.GossipAdvertise, Join: cfg.Join, Keys: gossipKeys,
 		Meta: cluster.Meta{Cluster: cluster.ID(n.store.Cluster()), Boot: n.boot, Started: time.Now(), HTTP: n.httpAdvertise,
 			ProtoMin: wire.Proto, ProtoMax: wire.Proto, Version: cfg.Version},
 		Known: n.knownGossip, OnChange: n.gossipNews, OnDigest: n.digestNews, OnConflict: n.nameConflict,

@@ -65,7 +65,7 @@ func RetireAuthority(dir string) (dropped int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(all) - 1, writeFile(filepath.Join(dir, AuthorityCert), encodeCerts(all[0]), 0o644)
+	return len(all) - 1, WriteFile(filepath.Join(dir, AuthorityCert), encodeCerts(all[0]), 0o644)
 }
 
 func writeAuthority(dir string, old []*x509.Certificate) error {
@@ -89,10 +89,10 @@ func writeAuthority(dir string, old []*x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, AuthorityKey), pemKey, 0o600); err != nil {
+	if err := WriteFile(filepath.Join(dir, AuthorityKey), pemKey, 0o600); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, AuthorityCert), encodeCerts(append([]*x509.Certificate{cert}, old...)...), 0o644)
+	return WriteFile(filepath.Join(dir, AuthorityCert), encodeCerts(append([]*x509.Certificate{cert}, old...)...), 0o644)
 }
 
 // Order says what a certificate is for.
@@ -153,10 +153,10 @@ func Issue(dir string, o Order) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dir, o.Name+".key"), pemKey, 0o600); err != nil {
+	if err := WriteFile(filepath.Join(dir, o.Name+".key"), pemKey, 0o600); err != nil {
 		return nil, err
 	}
-	return cert, writeFile(filepath.Join(dir, o.Name+".crt"), encodeCerts(cert), 0o644)
+	return cert, WriteFile(filepath.Join(dir, o.Name+".crt"), encodeCerts(cert), 0o644)
 }
 
 func readAuthority(dir string) (*x509.Certificate, crypto.Signer, error) {
@@ -255,8 +255,8 @@ func parseCerts(b []byte) (certs []*x509.Certificate, err error) {
 	return certs, nil
 }
 
-// writeFile replaces a file as a whole: whoever reads it again meets the old or the new one.
-func writeFile(path string, b []byte, mode os.FileMode) error {
+// WriteFile replaces a file as a whole: whoever reads it again meets the old or the new one.
+func WriteFile(path string, b []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err

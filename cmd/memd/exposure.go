@@ -54,5 +54,8 @@ func (c *serveConfig) hasKey() bool { return c.key.key != "" || c.keysFile != ""
 
 // gossipLacks is the same for gossip.
 func (c *serveConfig) gossipLacks() []string {
-	return []string{"--gossip-key"}
+	if len(c.gossipKeys) == 0 {
+		return []string{"--gossip-key (memd keyring generate makes one)"}
+	}
+	return nil
 }

@@ -87,5 +87,6 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newCA(), newKeys(), newVersion())
 	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport(),
 		newNamespaces(), newAgents(), newCapabilities(), newSession())
+	root.AddCommand(newKeyring())
 	return root
 }

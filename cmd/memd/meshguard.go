@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"path/filepath"
 
@@ -10,14 +11,15 @@ import (
 
 // meshGuard keeps strangers out of a mesh of dev, with what `memd ca` makes.
 type meshGuard struct {
-	dir string // of the authority and of the certificates
+	dir    string // of the authority and of the certificates
+	gossip string // key, base64
 }
 
 func newMeshGuard(dir string) (*meshGuard, error) {
 	if err := trust.InitAuthority(dir); err != nil && !errors.Is(err, trust.ErrExists) { // of an earlier mesh in this folder
 		return nil, err
 	}
-	return &meshGuard{dir: dir}, nil
+	return &meshGuard{dir: dir, gossip: base64.StdEncoding.EncodeToString(newGossipKey())}, nil
 }
 
 func (g *meshGuard) authority() string { return filepath.Join(g.dir, trust.AuthorityCert) }
@@ -28,7 +30,7 @@ func (g *meshGuard) admit(n *devNode, ask *client.Config) (err error) {
 		return err
 	}
 	base := filepath.Join(g.dir, n.name)
-	n.args = append(n.args, "--tls-cert", base+".crt", "--tls-key", base+".key", "--tls-ca", g.authority())
+	n.args = append(n.args, "--tls-cert", base+".crt", "--tls-key", base+".key", "--tls-ca", g.authority(), "--gossip-key", g.gossip)
 	ask.TLS, err = trust.Client(g.authority(), "", "")
 	return err
 }

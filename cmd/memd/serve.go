@@ -28,6 +28,7 @@ type serveConfig struct {
 	httpAdvertise   string
 	gossipAddr      string
 	gossipAdvertise string
+	gossipKeys      []string
 	join            []string
 	bootstrapExpect int
 	quorumWrites    int
@@ -54,7 +55,6 @@ type serveConfig struct {
 // refused, so that nobody believes to be protected by what is not there yet.
 var laterFlags = []struct{ name, usage string }{
 	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
-	{"gossip-key", "base64 key of 16, 24 or 32 bytes"},
 	{"peer-networks", "CIDRs that peers' addresses must be in"},
 	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
 	{"embeddings-model", "model to ask it for"},
@@ -77,6 +77,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.httpAdvertise, "http-advertise", "", "host:port that peers use for HTTP (default: the listen address)")
 	f.StringVar(&c.gossipAddr, "gossip-addr", "127.0.0.1:7946", "listen address of gossip, TCP and UDP")
 	f.StringVar(&c.gossipAdvertise, "gossip-advertise", "", "host:port that peers use for gossip (default: the listen address)")
+	f.StringSliceVar(&c.gossipKeys, "gossip-key", nil, "base64 key of 16, 24 or 32 bytes that encrypts gossip; repeated, the first one encrypts and all are understood")
 	f.StringSliceVar(&c.join, "join", nil, "gossip addresses of seeds, host:port; retried for ever, names resolved anew")
 	f.IntVar(&c.bootstrapExpect, "bootstrap-expect", 1, "registered members to wait for on a brand-new cluster")
 	f.IntVar(&c.quorumWrites, "quorum-writes", 0, "W, this node included; 0 = majority of the registered members")
@@ -134,6 +135,12 @@ func newServe() *cobra.Command {
 }
 
 func (c *serveConfig) check() error {
+	c.gossipKeys = compact(c.gossipKeys)
+	for _, k := range c.gossipKeys {
+		if _, err := parseGossipKey(k); err != nil {
+			return fmt.Errorf("--gossip-key: %w", err)
+		}
+	}
 	c.join, c.allowedHosts = compact(c.join), compact(c.allowedHosts)
 	switch {
 	case c.quorumTimeout <= 0:
@@ -152,6 +159,16 @@ func (c *serveConfig) check() error {
 			"make it a key with `memd keys add NAME --scopes peer`, and give it in a file")
 	}
 	return c.checkExposure()
+}
+
+// decodedGossipKeys are the keys, which check has found good.
+func (c *serveConfig) decodedGossipKeys() (keys [][]byte) {
+	for _, text := range c.gossipKeys {
+		if key, err := parseGossipKey(text); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // compact drops the white space and the empty items of "a, b,".
@@ -182,7 +199,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
 		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
-		GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
+		GossipKeys: c.decodedGossipKeys(), GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
