@@ -8,45 +8,121 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/memd/memd/memory"
 )
 
-// fake is a service whose verbs are given one by one; one that is not given panics, as a
-// fault of the server's own would.
+// fake is a service that writes down what it is asked and answers what it was given. It
+// panics where panics is set, as a fault of the server's own would.
 type fake struct {
-	Service
+	err    error // what every verb fails with; nil = it answers
+	panics bool
+	one    Memory
+	page   Page
+	full   Full
 
-	store  func(memory.Draft, WriteOptions) (Stored, error)
-	get    func(string, ReadOptions) (Full, error)
-	recall func(Query, ReadOptions) (Page, error)
-	search func(Query, ReadOptions) (Page, error)
-	list   func(memory.Filter, ReadOptions) (Page, error)
-	update func(string, memory.Patch, WriteOptions) (Memory, error)
-	remove func(string, WriteOptions) (Deleted, error)
-	link   func(Link, WriteOptions) (Linked, error)
-	status func() (memory.Raw, error)
+	mu    sync.Mutex
+	calls []string
+}
+
+func (f *fake) said(verb string, args ...any) error {
+	if f.panics {
+		panic("of the service")
+	}
+	b, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, verb+" "+string(b))
+	return f.err
+}
+
+// last is what it was asked last.
+func (f *fake) last() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.calls) == 0 {
+		return ""
+	}
+	return f.calls[len(f.calls)-1]
 }
 
 func (f *fake) Store(_ context.Context, d memory.Draft, o WriteOptions) (Stored, error) {
-	return f.store(d, o)
+	m, err := d.Memory(time.Unix(0, 0), o.Agent)
+	if err != nil {
+		return Stored{}, err
+	}
+	return Stored{ID: "i1", Title: m.Title, Namespace: m.Namespace, Tier: m.Tier, AgentID: m.Agent(), Acks: 2, Token: "tok"},
+		f.said("store", m.Title, m.Content, m.Source, *d.OnConflict, o)
 }
-func (f *fake) Get(_ context.Context, id string, o ReadOptions) (Full, error)  { return f.get(id, o) }
-func (f *fake) Recall(_ context.Context, q Query, o ReadOptions) (Page, error) { return f.recall(q, o) }
-func (f *fake) Search(_ context.Context, q Query, o ReadOptions) (Page, error) { return f.search(q, o) }
+func (f *fake) Get(_ context.Context, id string, o ReadOptions) (Full, error) {
+	return f.full, f.said("get", id, o)
+}
+func (f *fake) Recall(_ context.Context, q Query, o ReadOptions) (Page, error) {
+	return f.page, f.said("recall", q, o)
+}
+func (f *fake) Search(_ context.Context, q Query, o ReadOptions) (Page, error) {
+	return f.page, f.said("search", q, o)
+}
 func (f *fake) List(_ context.Context, q memory.Filter, o ReadOptions) (Page, error) {
-	return f.list(q, o)
-}
-func (f *fake) Link(_ context.Context, l Link, o WriteOptions) (Linked, error) { return f.link(l, o) }
-func (f *fake) Status(context.Context) (memory.Raw, error)                     { return f.status() }
-func (f *fake) Delete(_ context.Context, id string, o WriteOptions) (Deleted, error) {
-	return f.remove(id, o)
+	return f.page, f.said("list", q, o)
 }
 func (f *fake) Update(_ context.Context, id string, p memory.Patch, o WriteOptions) (Memory, error) {
-	return f.update(id, p, o)
+	return f.one, f.said("update", id, p.Content, p.Tags, p.ClearExpiry, o)
+}
+func (f *fake) Delete(_ context.Context, id string, o WriteOptions) (Deleted, error) {
+	return Deleted{ID: id, Token: "tok"}, f.said("delete", id, o)
+}
+func (f *fake) Link(_ context.Context, l Link, o WriteOptions) (Linked, error) {
+	return Linked{Link: l, Token: "tok"}, f.said("link", l, o)
+}
+func (f *fake) Promote(_ context.Context, id string, o WriteOptions) (Memory, error) {
+	return f.one, f.said("promote", id, o)
+}
+func (f *fake) Forget(_ context.Context, q Forget, o WriteOptions) (Forgotten, error) {
+	return Forgotten{Deleted: 3, Token: "tok"}, f.said("forget", q, o)
+}
+func (f *fake) Links(_ context.Context, id string, o ReadOptions) ([]Link, error) {
+	return f.full.Links, f.said("links", id, o)
+}
+func (f *fake) Consolidate(_ context.Context, c Consolidation, o WriteOptions) (Consolidated, error) {
+	return Consolidated{ID: "new", Consolidated: len(c.IDs), Token: "tok"}, f.said("consolidate", c, o)
+}
+func (f *fake) SessionStart(_ context.Context, ns string, limit int, o ReadOptions) (Page, error) {
+	return f.page, f.said("session", ns, limit, o)
+}
+func (f *fake) Stats(_ context.Context, o ReadOptions) (memory.Raw, error) {
+	return memory.Raw(`{"total":7}`), f.said("stats", o)
+}
+func (f *fake) Capabilities(_ context.Context, schema int) (memory.Raw, error) {
+	return memory.Raw(`{"version":"9"}`), f.said("capabilities", schema)
+}
+func (f *fake) Status(context.Context) (memory.Raw, error) {
+	return memory.Raw(`{"name":"n1","ready":true,"reasons":[]}`), f.said("status")
+}
+
+// known is a service that knows two memories.
+func known() *fake {
+	m := Memory{
+		ID: "i1", Title: "Deploy day", Content: "We ship on Tuesdays", Namespace: "acme/ops", Tier: memory.TierLong, Tags: []string{"ops"},
+		Priority: 7, Confidence: 1, Source: "claude", CreatedAt: "2026-01-01T00:00:00Z", UpdatedAt: "2026-01-02T00:00:00Z",
+		Metadata: memory.Raw(`{"agent_id":"ai:alice"}`), Score: 1.5, Token: "t1",
+	}
+	m.Settle()
+	other := m
+	other.ID, other.Content = "i2", "We ship on Fridays"
+	link := Link{SourceID: "i1", TargetID: "i2", Relation: "contradicts", CreatedAt: "2026-01-02T00:00:00Z"}
+	return &fake{
+		one: m, full: Full{Memory: m, Links: []Link{link}, Siblings: []Memory{other}},
+		page: Page{Memories: []Memory{m, other}, Mode: "keyword", TokensUsed: 9, Dropped: 1, Token: "p1"},
+	}
 }
 
 // connect returns a client of a server in memory.
