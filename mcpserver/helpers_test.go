@@ -158,18 +158,39 @@ func call(t *testing.T, s *mcp.ClientSession, tool, arguments string) (text stri
 	return res.Content[0].(*mcp.TextContent).Text, data, res.IsError
 }
 
+const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
+
 // post sends one request of the newest revision over HTTP.
 func post(t *testing.T, h http.Handler, method, params string) (status int, body []byte) {
 	t.Helper()
-	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
 	if params != "" {
-		meta += ","
+		params = "," + params
 	}
-	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+meta+params+`}}`))
+	return postAs(t, h, `{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+modernMeta+params+`}}`, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", method)
+}
+
+// postNamed calls a tool in the same way.
+func postNamed(t *testing.T, h http.Handler, tool, args string) (status int, body []byte) {
+	t.Helper()
+	return postAs(t, h, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{`+modernMeta+`,"name":"`+tool+`","arguments":`+args+`}}`,
+		"MCP-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", tool)
+}
+
+// send posts whatever it is given.
+func send(t *testing.T, h http.Handler, body string) (status int, said string) {
+	t.Helper()
+	status, b := postAs(t, h, body)
+	return status, string(b)
+}
+
+func postAs(t *testing.T, h http.Handler, body string, headers ...string) (int, []byte) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	r.Header.Set("MCP-Protocol-Version", "2026-07-28")
-	r.Header.Set("Mcp-Method", method)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	b, err := io.ReadAll(w.Body)

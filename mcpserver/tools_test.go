@@ -1,6 +1,7 @@
 package mcpserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -105,10 +106,7 @@ func TestTools(t *testing.T) {
 		if tool.Title == "" || tool.Description == "" {
 			t.Errorf("%s has no title or description", c.tool)
 		}
-		args := c.args
-		if args == "" {
-			args = "{}"
-		}
+		args := cmp.Or(c.args, "{}")
 		if problem := valid(t, tool.InputSchema, args); problem != nil {
 			t.Errorf("%s: the arguments do not fit its schema: %v", c.tool, problem)
 		}
