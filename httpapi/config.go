@@ -27,6 +27,7 @@ type Node interface {
 	Observer
 	Registrar
 	GossipKeys
+	Keeper
 }
 
 // Config of a Door. Node and Self must be given.

@@ -357,6 +357,13 @@ func (f *fake) AddMember(ctx context.Context, name string, opt WriteOptions) (Me
 	return MemberChange{Name: name, Token: testToken, Acks: 2, N: 3, W: 2, Unchanged: true}, f.wanted(opt)
 }
 
+func (f *fake) Backup(ctx context.Context) (*Backup, error) {
+	if err := f.enter(ctx); err != nil {
+		return nil, err
+	}
+	return &Backup{Reader: strings.NewReader(f.body), Size: int64(len(f.body)), Close: func() error { f.calls++; return nil }}, nil
+}
+
 func (f *fake) Federated() bool { return true }
 func (f *fake) Version() string { return "0.1.0" }
 

@@ -13,6 +13,20 @@ import (
 
 const created = `{"id":"9d0e0000-0000-4000-8000-000000000001","tier":"mid","namespace":"global","title":"T","agent_id":"ai:alice","quorum_acks":2,"dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`
 
+// TestBackup: the copy is sent whole, and closed whatever happens.
+func TestBackup(t *testing.T) {
+	f := &fake{body: strings.Repeat("backup ", 1<<18)}
+	d, _ := newDoor(t, f)
+	w := serve(d, request("GET", "/api/v1/backup", ""))
+	if w.Code != 200 || w.Body.String() != f.body || w.Header().Get("Content-Type") != MediaBackup || w.Header().Get("Content-Length") != "1835008" || f.calls != 1 {
+		t.Errorf("%d, %d bytes, %v, closed %d times", w.Code, w.Body.Len(), w.Header(), f.calls)
+	}
+	f.err = memory.ErrNoSpace
+	if w := serve(d, request("GET", "/api/v1/backup", "")); w.Code != 503 || !strings.Contains(w.Body.String(), "NO_SPACE") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 // TestAnswers holds every route's happy path to its golden body. TOKEN stands for the
 // test token.
 func TestAnswers(t *testing.T) {

@@ -65,6 +65,8 @@ type Node struct {
 	writable atomic.Bool // mayWrite was true once
 	stopping atomic.Bool
 
+	backingUp atomic.Bool
+
 	compared chan struct{} // closed once a pull from some peer has been complete
 	compare  sync.Once     // closes it
 
@@ -159,6 +161,9 @@ func (n *Node) listen() (err error) {
 
 // Name is the node's label.
 func (n *Node) Name() string { return n.cfg.Name }
+
+// DataDir is where the store is.
+func (n *Node) DataDir() string { return n.cfg.DataDir }
 
 // HTTPAddr is where the door listens; GossipAddr is where others reach its gossip.
 func (n *Node) HTTPAddr() string { return n.listener.Addr().String() }

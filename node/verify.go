@@ -15,9 +15,13 @@ const Protocol = wire.Proto
 // looked at, above all that a running node has it locked.
 func Verify(dir string) ([]string, error) {
 	found, err := storage.VerifyFile(context.Background(), dir)
+	return texts(found), err
+}
+
+func texts(found []storage.Finding) []string {
 	var out []string
 	for _, f := range found {
 		out = append(out, f.String())
 	}
-	return out, err
+	return out
 }

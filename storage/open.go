@@ -48,6 +48,9 @@ func openFile(cfg *Config) (*bolt.DB, error) {
 		return nil, err
 	}
 	defer unlock()
+	if err := sweep(cfg.Dir); err != nil {
+		return nil, err
+	}
 	path, marker := filepath.Join(cfg.Dir, DataFile), filepath.Join(cfg.Dir, MarkerFile)
 	switch _, err := os.Lstat(path); {
 	case err == nil:

@@ -88,5 +88,6 @@ func newRoot() *cobra.Command {
 	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport(),
 		newNamespaces(), newAgents(), newCapabilities(), newSession())
 	root.AddCommand(newKeyring())
+	root.AddCommand(newBackup(), newRestore(), newCompact())
 	return root
 }
