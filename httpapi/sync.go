@@ -180,17 +180,23 @@ func (c *call) pushFrames() error {
 		c.door.Node.Push(c.context(), from, f.Batch, w.done)
 	}
 	acks := make([]wire.Ack, len(waiting))
-	busy := 0
+	busy, refused := 0, 0
 	for i, w := range waiting {
 		if acks[i], err = w.wait(c.context()); err != nil {
 			return err
 		}
-		if acks[i].Result == wire.AckBusy {
+		switch acks[i].Result {
+		case wire.AckBusy:
 			busy++
+		case wire.AckRefused:
+			refused++
 		}
 	}
 	if busy > 0 && busy == len(acks) { // posting all of it again is right, and what is here already costs nothing
 		return wire.ErrBusy
+	}
+	if refused > 0 && refused == len(acks) {
+		return &problem{Status: http.StatusConflict, Code: "REFUSED", Text: "these rows are not taken: held already with other bytes, or not of the sender"}
 	}
 	h := c.Header()
 	c.door.Self.Hello().Set(h)

@@ -168,6 +168,9 @@ func (n *Node) DataDir() string { return n.cfg.DataDir }
 // HTTPAddr is where the door listens; GossipAddr is where others reach its gossip.
 func (n *Node) HTTPAddr() string { return n.listener.Addr().String() }
 
+// Door is the handler of the node's HTTP surface, for a server of somebody else's.
+func (n *Node) Door() http.Handler { return n.door }
+
 // GossipAddr is the host:port of this node's gossip.
 func (n *Node) GossipAddr() string { return n.gossip.Addr() }
 
