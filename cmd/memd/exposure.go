@@ -55,7 +55,7 @@ func (c *serveConfig) hasKey() bool { return c.key.key != "" || c.keysFile != ""
 // gossipLacks is the same for gossip.
 func (c *serveConfig) gossipLacks() []string {
 	if len(c.gossipKeys) == 0 {
-		return []string{"--gossip-key (memd keyring generate makes one)"}
+		return []string{"--gossip-key or --gossip-key-file (memd keyring generate makes one)"}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type serveConfig struct {
 	gossipAddr      string
 	gossipAdvertise string
 	gossipKeys      []string
+	gossipKeyFile   string
 	join            []string
 	bootstrapExpect int
 	quorumWrites    int
@@ -78,6 +79,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.gossipAddr, "gossip-addr", "127.0.0.1:7946", "listen address of gossip, TCP and UDP")
 	f.StringVar(&c.gossipAdvertise, "gossip-advertise", "", "host:port that peers use for gossip (default: the listen address)")
 	f.StringSliceVar(&c.gossipKeys, "gossip-key", nil, "base64 key of 16, 24 or 32 bytes that encrypts gossip; repeated, the first one encrypts and all are understood")
+	f.StringVar(&c.gossipKeyFile, "gossip-key-file", "", "file that holds gossip keys, one a line, in the order of gossip-key")
 	f.StringSliceVar(&c.join, "join", nil, "gossip addresses of seeds, host:port; retried for ever, names resolved anew")
 	f.IntVar(&c.bootstrapExpect, "bootstrap-expect", 1, "registered members to wait for on a brand-new cluster")
 	f.IntVar(&c.quorumWrites, "quorum-writes", 0, "W, this node included; 0 = majority of the registered members")
@@ -135,6 +137,9 @@ func newServe() *cobra.Command {
 }
 
 func (c *serveConfig) check() error {
+	if err := c.readGossipKeys(); err != nil {
+		return fmt.Errorf("--gossip-key-file: %w", err)
+	}
 	c.gossipKeys = compact(c.gossipKeys)
 	for _, k := range c.gossipKeys {
 		if _, err := parseGossipKey(k); err != nil {
@@ -159,6 +164,23 @@ func (c *serveConfig) check() error {
 			"make it a key with `memd keys add NAME --scopes peer`, and give it in a file")
 	}
 	return c.checkExposure()
+}
+
+// readGossipKeys puts the keys of the file behind those that were given.
+func (c *serveConfig) readGossipKeys() error {
+	if c.gossipKeyFile == "" {
+		return nil
+	}
+	b, err := os.ReadFile(c.gossipKeyFile)
+	if err != nil {
+		return err
+	}
+	lines := compact(strings.Split(string(b), "\n"))
+	if len(lines) == 0 {
+		return errors.New("it holds no key")
+	}
+	c.gossipKeys, c.gossipKeyFile = append(c.gossipKeys, lines...), ""
+	return nil
 }
 
 // decodedGossipKeys are the keys, which check has found good.
