@@ -159,6 +159,8 @@ func (b *errorBody) kind(status int) error {
 		return memory.ErrNoSpace
 	case b.Code == "STOPPING":
 		return memory.ErrStopped
+	case b.Code == "NOT_ARCHIVED":
+		return memory.ErrNotArchived
 	case b.Code == "NO_INDEX":
 		return memory.ErrNoIndex
 	}

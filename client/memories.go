@@ -176,6 +176,8 @@ type Full struct {
 	Siblings []Memory `json:"siblings,omitzero"`
 	// Ambiguous are other ids with the same title in the same namespace.
 	Ambiguous []string `json:"ambiguous,omitzero"`
+	// Links in both directions.
+	Links []Link `json:"links"`
 }
 
 // Get returns one memory by its id or a unique prefix of it. Errors: memory.ErrNotFound,
@@ -195,6 +197,7 @@ func (c *Client) Get(ctx context.Context, id string, opt ReadOptions) (*Full, er
 			Memory Memory `json:"memory"`
 		} `json:"siblings"`
 		Ambiguous []string `json:"ambiguous"`
+		Links     []Link   `json:"links"`
 	}](res)
 	if err != nil {
 		return nil, err
@@ -202,7 +205,7 @@ func (c *Client) Get(ctx context.Context, id string, opt ReadOptions) (*Full, er
 	if said.Memory == nil {
 		return nil, errAnswer
 	}
-	out := &Full{Memory: *said.Memory, Ambiguous: said.Ambiguous}
+	out := &Full{Memory: *said.Memory, Ambiguous: said.Ambiguous, Links: said.Links}
 	for _, s := range said.Siblings {
 		out.Siblings = append(out.Siblings, s.Memory)
 	}

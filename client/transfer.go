@@ -130,7 +130,7 @@ func walkExport(dec *json.Decoder, yield func(memory.Raw) error) (next string, e
 			return "", err
 		}
 		switch name {
-		case "memories", "links":
+		case "memories", "links", "archived":
 			if err := opens(dec, '['); err != nil {
 				return "", err
 			}
@@ -167,6 +167,7 @@ func opens(dec *json.Decoder, want json.Delim) error {
 }
 
 // Import are records as an Export gave them, of this cluster or of the original service.
+// What was put aside, which bears archived_at and archive_reason, goes among the memories.
 type Import struct {
 	Memories []memory.Raw `json:"memories"`
 	Links    []memory.Raw `json:"links"`

@@ -20,6 +20,9 @@ type Node interface {
 	Agents
 	Guide
 	Porter
+	Linker
+	Keeper
+	Archivist
 	Finder
 	Gate
 	Syncer

@@ -92,6 +92,8 @@ func explain(err error) *problem {
 		return at(http.StatusBadRequest, "AMBIGUOUS", err.Error())
 	case errors.Is(err, memory.ErrForbidden):
 		return at(http.StatusForbidden, "FORBIDDEN", "forbidden")
+	case errors.Is(err, memory.ErrNotArchived):
+		return at(http.StatusNotFound, "NOT_ARCHIVED", memory.ErrNotArchived.Error())
 	case errors.Is(err, memory.ErrNotFound):
 		return at(http.StatusNotFound, "NOT_FOUND", "not found")
 	case errors.As(err, &member):

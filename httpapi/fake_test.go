@@ -56,6 +56,7 @@ type fake struct {
 	updated wire.UpdatedSince
 	sync    *wire.SyncPush
 	calls   int // of changing verbs
+	kept    kept
 	nudges  []wire.Nudge
 
 	standardDraft memory.StandardDraft
@@ -214,6 +215,16 @@ func (f *fake) Export(ctx context.Context, o ExportOptions, yield func(Exported)
 	}
 	if o.From == "bad" {
 		return "", &memory.FieldError{Field: "from", Problem: "is not what an export gave as next"}
+	}
+	if o.Namespace == "lists" {
+		for _, part := range []Exported{
+			{Memories: [][]byte{[]byte(`{"id":"m0"}`)}, Links: [][]byte{[]byte(`{"l":1}`)}}, {Links: [][]byte{[]byte(`{"l":2}`)}}, {Archived: [][]byte{[]byte(`{"a":1}`)}},
+		} {
+			if err := yield(part); err != nil {
+				return "", err
+			}
+		}
+		return "", nil
 	}
 	next := ""
 	for i := range 3 {

@@ -88,6 +88,8 @@ type Rendered struct {
 	Siblings []Sibling
 	// Ambiguous are other live ids with the same title in the same namespace.
 	Ambiguous []string
+	// Links in both directions. Only of Get.
+	Links []memory.Link
 }
 
 // Sibling is a version that lost the view, but was not superseded.
@@ -100,6 +102,7 @@ type Sibling struct {
 type Updated struct {
 	Rendered // Token covers the write
 
+	ID   string // in full, if a prefix was given
 	Dot  clock.Dot
 	Acks int
 }

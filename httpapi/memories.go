@@ -139,7 +139,8 @@ func (c *call) get() error {
 	c.tag(m.Token)
 	b := append(c.output(), `{"memory":`...)
 	b = append(b, m.Body...)
-	b = append(b, `,"links":[]`...) // their kind comes later; clients read the member
+	b = append(b, `,"links":`...)
+	b = appendLinks(b, m.Links)
 	if opt.Conflicts {
 		b = append(b, `,"siblings":[`...)
 		for i, s := range m.Siblings {

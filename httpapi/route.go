@@ -83,6 +83,7 @@ func (d *Door) routes() *mux.Router {
 		http.MethodDelete: write((*call).delete),
 	})
 	add("/api/v1/memories/{id}/revisions", verbs{http.MethodGet: read((*call).revisions)})
+	add("/api/v1/memories/{id}/promote", verbs{http.MethodPost: write((*call).promote)})
 	add(wire.PathSince, verbs{
 		http.MethodGet:  byForm(sinceScope, (*call).since),
 		http.MethodPost: byForm(sinceScope, (*call).since),
@@ -91,6 +92,19 @@ func (d *Door) routes() *mux.Router {
 	add("/api/v1/writes/{origin}/{counter}", verbs{http.MethodGet: read((*call).writeStatus)})
 	add("/api/v1/recall", verbs{http.MethodGet: read((*call).recall), http.MethodPost: read((*call).recall)})
 	add("/api/v1/search", verbs{http.MethodGet: read((*call).search)})
+	add("/api/v1/links", verbs{http.MethodPost: write((*call).link), http.MethodDelete: write((*call).unlink)})
+	add("/api/v1/links/{id}", verbs{http.MethodGet: read((*call).links)})
+	add("/api/v1/forget", verbs{http.MethodPost: write((*call).forget)})
+	add("/api/v1/consolidate", verbs{http.MethodPost: write((*call).consolidate)})
+	add("/api/v1/gc", verbs{http.MethodPost: write((*call).collect)})
+	add("/api/v1/archive", verbs{
+		http.MethodGet:    read((*call).archived),
+		http.MethodPost:   write((*call).archive),
+		http.MethodDelete: write((*call).purge),
+	})
+	add("/api/v1/archive/stats", verbs{http.MethodGet: read((*call).archiveStats)})
+	add("/api/v1/archive/{id}", verbs{http.MethodDelete: write((*call).discard)})
+	add("/api/v1/archive/{id}/restore", verbs{http.MethodPost: write((*call).restore)})
 	add("/api/v1/export", verbs{http.MethodGet: read((*call).export)})
 	add("/api/v1/import", verbs{http.MethodPost: write((*call).importAll)})
 	add("/api/v1/namespaces", verbs{

@@ -33,12 +33,15 @@ type ExportOptions struct {
 // Exported is a part of an export.
 type Exported struct {
 	Memories [][]byte // JSON objects, as Rendered.Body
+	Links    [][]byte // the same of links, none before the last memory
+	Archived [][]byte // of what was put aside: with archived_at and archive_reason; none before the last link
 }
 
 // Import is the body of an import.
 type Import struct {
 	Memories []json.RawMessage `json:"memories"`
 	Links    []json.RawMessage `json:"links"`
+	Archived []json.RawMessage `json:"archived"`
 }
 
 // Imported is the answer to an Import.
@@ -72,23 +75,13 @@ func (c *call) export() error {
 		}
 	}
 	deadline := http.NewResponseController(c)
-	count := 0
 	b := c.output()
-	begin := func() {
-		if count == 0 && c.status == 0 {
-			c.Header()["Content-Type"] = headerJSON
-			b = append(b, `{"memories":[`...)
-		}
-	}
+	doc := exportDocument{}
 	next, err := c.door.Node.Export(c.r.Context(), o, func(part Exported) error {
-		begin()
-		for _, m := range part.Memories {
-			if count > 0 {
-				b = append(b, ',')
-			}
-			b = append(b, m...)
-			count++
-		}
+		c.Header()["Content-Type"] = headerJSON
+		b = doc.list(b, 0, part.Memories)
+		b = doc.list(b, 1, part.Links)
+		b = doc.list(b, 2, part.Archived)
 		_ = deadline.SetWriteDeadline(time.Now().Add(exportPatience)) // a server without deadlines has none to move
 		_, err := c.Write(b)
 		b = b[:0]
@@ -101,9 +94,10 @@ func (c *call) export() error {
 		}
 		return err
 	}
-	begin()
-	b = append(b, `],"links":[],"count":`...)
-	b = strconv.AppendInt(b, int64(count), 10)
+	c.Header()["Content-Type"] = headerJSON
+	b = doc.open(b, len(exportLists)-1)
+	b = append(b, `],"count":`...)
+	b = strconv.AppendInt(b, int64(doc.memories), 10)
 	if next != "" {
 		b = append(b, `,"next":`...)
 		b = memory.AppendString(b, next)
@@ -116,6 +110,40 @@ func (c *call) export() error {
 	return nil
 }
 
+// exportLists are the lists of the document, in their order.
+var exportLists = [...]string{`{"memories":[`, `],"links":[`, `],"archived":[`}
+
+// exportDocument is the document on its way out: one list is open at a time.
+type exportDocument struct {
+	opened   int // lists that were begun
+	filled   bool
+	memories int
+}
+
+// open goes on to a list, closing what comes before it.
+func (d *exportDocument) open(b []byte, list int) []byte {
+	for ; d.opened <= list; d.opened++ {
+		b = append(b, exportLists[d.opened]...)
+		d.filled = false
+	}
+	return b
+}
+
+func (d *exportDocument) list(b []byte, list int, items [][]byte) []byte {
+	for _, item := range items {
+		b = d.open(b, list)
+		if d.filled {
+			b = append(b, ',')
+		}
+		b = append(b, item...)
+		d.filled = true
+		if list == 0 {
+			d.memories++
+		}
+	}
+	return b
+}
+
 func (c *call) importAll() error {
 	body, err := c.jsonBody()
 	if err != nil {
@@ -125,10 +153,10 @@ func (c *call) importAll() error {
 	if err := memory.ParseJSON(body, &in); err != nil {
 		return err
 	}
-	if in.Memories == nil && in.Links == nil {
-		return invalid("memories", "must be given, or links")
+	if in.Memories == nil && in.Links == nil && in.Archived == nil {
+		return invalid("memories", "must be given, or links, or archived")
 	}
-	for name, n := range map[string]int{"memories": len(in.Memories), "links": len(in.Links)} {
+	for name, n := range map[string]int{"memories": len(in.Memories), "links": len(in.Links), "archived": len(in.Archived)} {
 		if n > memory.MaxBulk {
 			return invalid(name, "must have at most "+strconv.Itoa(memory.MaxBulk)+" items")
 		}

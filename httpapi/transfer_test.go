@@ -22,12 +22,17 @@ func TestExport(t *testing.T) {
 		return resp.StatusCode, string(body), err
 	}
 	for query, want := range map[string]string{
-		"":         `{"memories":[{"id":"m0"},{"id":"m1"},{"id":"m2"}],"links":[],"count":3,"exported_at":"`,
-		"?limit=2": `{"memories":[{"id":"m0"},{"id":"m1"}],"links":[],"count":2,"next":"more","exported_at":"`,
+		"":         `{"memories":[{"id":"m0"},{"id":"m1"},{"id":"m2"}],"links":[],"archived":[],"count":3,"exported_at":"`,
+		"?limit=2": `{"memories":[{"id":"m0"},{"id":"m1"}],"links":[],"archived":[],"count":2,"next":"more","exported_at":"`,
 	} {
 		if status, body, err := get(query); status != 200 || !strings.HasPrefix(body, want) || !strings.HasSuffix(body, `"}`) || err != nil {
 			t.Errorf("%s: %d %s %v", query, status, body, err)
 		}
+	}
+	// The lists follow one another over the parts.
+	want := `{"memories":[{"id":"m0"}],"links":[{"l":1},{"l":2}],"archived":[{"a":1}],"count":1,"exported_at":"`
+	if status, body, err := get("?namespace=lists"); status != 200 || !strings.HasPrefix(body, want) || err != nil {
+		t.Errorf("%d %s %v", status, body, err)
 	}
 	for _, query := range []string{"?from=bad", "?limit=-1", "?limit=x", "?namespace=a//b", "?from=a&from=b"} {
 		if status, body, _ := get(query); status != 400 || !strings.HasPrefix(body, `{"error":`) {

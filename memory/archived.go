@@ -128,6 +128,14 @@ func (a *Archived) AppendShown(b []byte, id string, plain bool) ([]byte, error) 
 	return append(b, '}'), nil
 }
 
+// IsArchived tells a memory that was put aside from any other that an import brings.
+func (m *Memory) IsArchived() bool {
+	has := func(name string) bool {
+		return slices.ContainsFunc(m.Extra, func(f Field) bool { return f.Name == name })
+	}
+	return has("archived_at") && has("archive_reason")
+}
+
 // ParseArchived reads a memory that was put aside as an export carries it: a full record (DecodeFull) with archived_at and
 // archive_reason.
 func ParseArchived(data []byte) (string, Archived, error) {

@@ -10,10 +10,11 @@ import (
 
 // The kinds of error that a door must tell apart. Everything else is the server's own fault: 500, and its detail goes to the log only.
 var (
-	ErrInvalid     = errors.New("invalid")                // 400: the request cannot be meant as it stands
-	ErrTooLarge    = errors.New("too large")              // 413
-	ErrForbidden   = errors.New("forbidden")              // 403
-	ErrNotFound    = errors.New("not found")              // 404
+	ErrInvalid     = errors.New("invalid")   // 400: the request cannot be meant as it stands
+	ErrTooLarge    = errors.New("too large") // 413
+	ErrForbidden   = errors.New("forbidden") // 403
+	ErrNotFound    = errors.New("not found") // 404
+	ErrNotArchived = fmt.Errorf("%w in archive", ErrNotFound)
 	ErrConflict    = errors.New("conflict")               // 409
 	ErrAmbiguous   = errors.New("ambiguous ID prefix")    // 400 with this text in it (contract 1.5)
 	ErrMismatch    = errors.New("precondition failed")    // 412: If-Match names versions that are not the current ones

@@ -41,6 +41,9 @@ func checkContent(s string) error {
 	return checkText("content", s)
 }
 
+// ValidateTier accepts short, mid and long.
+func ValidateTier(s string) error { return checkTier("tier", s) }
+
 func checkTier(field, s string) error {
 	if tierRank(s) == 0 {
 		return fieldErrorf(field, "must be short, mid or long")

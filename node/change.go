@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/memd/memd/clock"
@@ -21,38 +22,57 @@ import (
 // (replication.md B4). A token whose versions have all been superseded is ErrMismatch:
 // there is nothing left that the patch could apply to.
 func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpapi.WriteOptions) (httpapi.Updated, error) {
+	if p.AgentID != nil {
+		opt.Agent = *p.AgentID
+	}
+	return n.rewrite(ctx, "update", id, opt, func(m memory.Memory) (memory.Memory, error) { return p.Apply(m, n.now()) })
+}
+
+// Promote makes a memory a lasting one. One that is so already stays as it is.
+func (n *Node) Promote(ctx context.Context, id string, opt httpapi.WriteOptions) (httpapi.Updated, error) {
+	return n.rewrite(ctx, "promote", id, opt, func(m memory.Memory) (memory.Memory, error) {
+		if m.Tier == memory.TierLong && m.ExpiresAt.IsZero() {
+			return m, errSame
+		}
+		return m.Promote(n.now()), nil
+	})
+}
+
+// errSame is what a change says that finds nothing to change: the write is what is held.
+var errSame = errors.New("it is so already")
+
+// rewrite puts what apply makes of a memory in its place. To apply it again changes nothing.
+func (n *Node) rewrite(ctx context.Context, verb, id string, opt httpapi.WriteOptions, apply func(memory.Memory) (memory.Memory, error)) (httpapi.Updated, error) {
 	if err := n.reachMatch(ctx, opt.Match); err != nil {
 		return httpapi.Updated{}, err
 	}
-	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash("update", opt.IdempotencyKey), Match: opt.Match}
-	if p.AgentID != nil {
-		put.Agent = *p.AgentID
-	}
+	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash(verb, opt.IdempotencyKey), Match: opt.Match}
 	var m memory.Memory
 	var local storage.Local
 	conflicts := 0
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
-		// A patch that is applied again changes nothing.
 		t, err := n.findTarget(tx, id, put, func(key memory.Key, v *memory.Version) bool {
 			old, err := memory.DecodeMemory(key, v.Value)
 			if err != nil {
 				return false
 			}
-			again, err := p.Apply(old, n.now())
-			return err == nil && again.ContentHash() == v.Content
+			again, err := apply(old)
+			return errors.Is(err, errSame) || err == nil && again.ContentHash() == v.Content
 		})
 		if err != nil {
 			return err
 		}
 		if m, err = memory.DecodeMemory(t.key, t.base.Value); err != nil {
-			return fmt.Errorf("update %s: %w", t.key, err)
+			return fmt.Errorf("%s %s: %w", verb, t.key, err)
 		}
 		old := m
-		if m, err = p.Apply(m, n.now()); err != nil {
+		if m, err = apply(m); errors.Is(err, errSame) {
+			return &errHeld{id: old.ID, dots: clock.Of(t.base.Dot)}
+		} else if err != nil {
 			return err
 		}
 		if m.Namespace != old.Namespace || m.Title != old.Title {
-			if err := n.titleFree(tx, t.key, m); err != nil {
+			if err := n.titleFree(tx, m, t.key); err != nil {
 				return err
 			}
 		}
@@ -66,9 +86,11 @@ func (n *Node) Update(ctx context.Context, id string, p memory.Patch, opt httpap
 	}
 	out := httpapi.Updated{Dot: w.last(), Acks: w.acks}
 	if w.held != nil { // a retry: what the record says now
+		out.ID = w.held.id
 		out.Rendered, err = n.render(ctx, memory.NewKey(memory.KindMemory, w.held.id))
 		return out, err
 	}
+	out.ID = m.ID
 	out.Body = memory.AppendView(nil, m.ID, m.Encode(), memory.ViewFields{
 		AccessCount: local.AccessCount, LastAccessedAt: local.LastAccessedAt, Token: w.token.Token(), Conflicts: conflicts,
 	})
@@ -85,23 +107,37 @@ func (n *Node) Delete(ctx context.Context, id string, opt httpapi.WriteOptions) 
 	}
 	put := storage.PutOptions{Agent: opt.Agent, Idem: idemHash("delete", opt.IdempotencyKey), Match: opt.Match}
 	var full string
+	var dot clock.Dot
 	w, err := n.change(ctx, opt.W, func(tx *storage.Tx) error {
 		t, err := n.findTarget(tx, id, put, func(memory.Key, *memory.Version) bool { return true })
 		if err != nil {
 			return err
 		}
 		full = t.key.ID()
-		_, err = tx.Delete(t.key, put)
+		dot, err = n.remove(tx, t.key, put)
 		return err
 	})
 	if err != nil {
 		return httpapi.Deleted{}, withID(err, full)
 	}
 	if w.held != nil {
-		full = w.held.id
+		full, dot = w.held.id, w.last()
 	}
 	n.metrics.deleted.Inc()
-	return httpapi.Deleted{ID: full, Dot: w.last(), Token: w.token, Acks: w.acks}, nil
+	return httpapi.Deleted{ID: full, Dot: dot, Token: w.token, Acks: w.acks}, nil
+}
+
+// remove deletes a memory and, unless a version of it lives on, what hangs on it.
+func (n *Node) remove(tx *storage.Tx, key memory.Key, put storage.PutOptions) (clock.Dot, error) {
+	dot, err := tx.Delete(key, put)
+	if err != nil {
+		return dot, err
+	}
+	rec, _, _, err := tx.Get(key)
+	if err != nil || rec.View().Live {
+		return dot, err
+	}
+	return dot, n.dropLinks(tx, key, put.Agent)
 }
 
 // target is the memory that a changing verb means.
@@ -205,14 +241,14 @@ func idemHash(verb, key string) memory.Hash {
 	return memory.HashOf(verb + "\x00" + key)
 }
 
-// titleFree refuses a rename onto a title that another live memory shows.
-func (n *Node) titleFree(tx *storage.Tx, key memory.Key, m memory.Memory) error {
+// titleFree refuses a title that another memory shows than those given.
+func (n *Node) titleFree(tx *storage.Tx, m memory.Memory, but ...memory.Key) error {
 	holders, err := n.titleHolders(tx, m.Namespace, m.Title)
 	if err != nil {
 		return err
 	}
 	for _, h := range holders {
-		if h != key {
+		if !slices.Contains(but, h) {
 			return &memory.ConflictError{ExistingID: h.ID(), Namespace: m.Namespace}
 		}
 	}

@@ -55,6 +55,9 @@ type Config struct {
 	// here.
 	Recall bool
 
+	// NoArchive deletes what expires, and what is forgotten, without putting it aside.
+	NoArchive bool
+
 	BootstrapExpect int           // members to wait for on a brand-new cluster; 0 = 1
 	QuorumWrites    int           // W; 0 = majority of the registered members
 	QuorumTimeout   time.Duration // 0 = 2 s

@@ -98,7 +98,7 @@ func (s mcpService) Get(ctx context.Context, id string, o mcpserver.ReadOptions)
 	if err != nil {
 		return out, err
 	}
-	out.Stale = stale
+	out.Stale, out.Links = stale, shownLinks(m.Links)
 	if out.Memory, err = shownAs(m.Body); err != nil {
 		return out, err
 	}
@@ -224,26 +224,4 @@ func shownAs(body []byte) (mcpserver.Memory, error) {
 		return m, fmt.Errorf("read a rendered memory: %s", err.Error())
 	}
 	return m, nil
-}
-
-// What is not served yet.
-
-func (s mcpService) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
-	return mcpserver.Linked{}, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Promote(context.Context, string, mcpserver.WriteOptions) (mcpserver.Memory, error) {
-	return mcpserver.Memory{}, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Forget(context.Context, mcpserver.Forget, mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
-	return mcpserver.Forgotten{}, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Links(context.Context, string, mcpserver.ReadOptions) ([]mcpserver.Link, error) {
-	return nil, mcpserver.ErrNotHere
-}
-
-func (s mcpService) Consolidate(context.Context, mcpserver.Consolidation, mcpserver.WriteOptions) (mcpserver.Consolidated, error) {
-	return mcpserver.Consolidated{}, mcpserver.ErrNotHere
 }

@@ -10,7 +10,7 @@ type metrics struct {
 	quorum *prometheus.CounterVec // reason, committed
 	// Named as scrapers of the original expect: every name with memory_ in it is a counter
 	// (contract 8.8).
-	created, updated, deleted, read prometheus.Counter
+	created, updated, deleted, expired, read prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -34,6 +34,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.created = counter("memd_memory_created_total", "Creates that this node acknowledged.")
 	m.updated = counter("memd_memory_updated_total", "Updates that this node acknowledged.")
 	m.deleted = counter("memd_memory_deleted_total", "Deletes that this node acknowledged.")
+	m.expired = counter("memd_memory_expired_total", "Memories that this node swept because their time was over.")
 	m.read = counter("memd_memory_read_total", "Memories that this node returned by id.")
 	r.MustRegister(m.quorum)
 	return m

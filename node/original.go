@@ -102,9 +102,18 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 		m, err := memory.DecodeFull(raw)
 		take("memories", i, m.ID, &out.Applied, func() (func(*storage.Tx) error, error) { return n.importOne(m, p.SenderAgentID), err })
 	}
-	for i, id := range p.Deletions {
-		take("deletions", i, id, &out.Deleted, func() (func(*storage.Tx) error, error) {
-			return importDelete(id, p.SenderAgentID), memory.ValidateID(id)
+	each := func(list string, ids []string, count *int, fn func(id, sender string) func(*storage.Tx) error) {
+		for i, id := range ids {
+			take(list, i, id, count, func() (func(*storage.Tx) error, error) { return fn(id, p.SenderAgentID), memory.ValidateID(id) })
+		}
+	}
+	each("deletions", p.Deletions, &out.Deleted, n.importDelete)
+	each("archives", p.Archives, &out.Archived, n.importArchive)
+	each("restores", p.Restores, &out.Restored, n.importRestore)
+	for i := range p.Links {
+		take("links", i, "", &out.LinksApplied, func() (func(*storage.Tx) error, error) {
+			l, err := syncLink(&p.Links[i])
+			return n.importLink(l, p.SenderAgentID), err
 		})
 	}
 	for i := range p.NamespaceMeta {
@@ -122,8 +131,7 @@ func (n *Node) ImportPush(ctx context.Context, p *wire.SyncPush, opt httpapi.Wri
 		name string
 		n    int
 	}{
-		{"archives", len(p.Archives)}, {"restores", len(p.Restores)}, {"links", len(p.Links)}, {"pendings", len(p.Pendings)},
-		{"pending_decisions", len(p.PendingDecisions)},
+		{"pendings", len(p.Pendings)}, {"pending_decisions", len(p.PendingDecisions)},
 	} {
 		for i := range l.n {
 			skip(l.name, i, "", later)
@@ -189,7 +197,7 @@ func keepAgent(metadata memory.Raw, old memory.Memory) (memory.Raw, error) {
 	return kept.Metadata, err
 }
 
-func importDelete(id, sender string) func(*storage.Tx) error {
+func (n *Node) importDelete(id, sender string) func(*storage.Tx) error {
 	return func(tx *storage.Tx) error {
 		key := memory.NewKey(memory.KindMemory, id)
 		rec, _, found, err := tx.Get(key)
@@ -199,7 +207,7 @@ func importDelete(id, sender string) func(*storage.Tx) error {
 		if !found || !rec.View().Live {
 			return errNoop
 		}
-		_, err = tx.Delete(key, storage.PutOptions{Agent: sender})
+		_, err = n.remove(tx, key, storage.PutOptions{Agent: sender})
 		return err
 	}
 }

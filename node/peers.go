@@ -95,6 +95,17 @@ func (s *skew) median() (offset time.Duration, ok bool) {
 	return high, true
 }
 
+// behind is how far the slowest clock that is known is behind this node's own, as an
+// offset: never above 0.
+func (s *skew) behind() (offset time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.offsets {
+		offset = min(offset, o)
+	}
+	return offset
+}
+
 // tooFar reports whether this node's clock is the odd one out.
 func (s *skew) tooFar() bool {
 	o, ok := s.median()

@@ -81,8 +81,9 @@ func (n *Node) renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, l
 	id := key.ID()
 	fields := viewFields(v, local)
 	out := httpapi.Rendered{Body: memory.AppendView(nil, id, v.Winner.Value, fields), Token: v.Token}
-	if !conflicts {
-		return out, nil
+	links, err := n.linksOf(tx, key)
+	if out.Links = links; err != nil || !conflicts {
+		return out, err
 	}
 	for i := range rec.Versions {
 		if s := &rec.Versions[i]; !s.Deleted && s != v.Winner && s.Content != v.Winner.Content {
@@ -182,7 +183,7 @@ func (n *Node) Stats(ctx context.Context, opt httpapi.ReadOptions) (httpapi.Stat
 	}
 	out := httpapi.Stats{
 		Total: s.Total, ExpiringSoon: soon, DBSizeBytes: s.FileBytes,
-		ByTier: []httpapi.TierCount{}, ByNamespace: []httpapi.NamespaceCount{},
+		LinksCount: s.Links, ByTier: []httpapi.TierCount{}, ByNamespace: []httpapi.NamespaceCount{},
 	}
 	for _, t := range s.ByTier {
 		out.ByTier = append(out.ByTier, httpapi.TierCount{Tier: t.Name, Count: t.Count})

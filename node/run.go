@@ -43,7 +43,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stopStore := stage(n.store.Run)
 	stopGossip := stage(n.gossip.Run)
-	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall, n.watchFiles)
+	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall, n.runSweep, n.watchFiles)
 	stopDoor := stage(n.serve, n.serveAdmin)
 	about := []any{"http", n.HTTPAddr(), "gossip", n.GossipAddr()}
 	if id := n.store.Cluster(); !id.IsZero() { // else the cluster is yet to be formed or found

@@ -35,7 +35,7 @@ func (n *Node) Export(ctx context.Context, o httpapi.ExportOptions, yield func(h
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		if len(part.Memories) > 0 {
+		if count(part) > 0 {
 			if err := yield(part); err != nil {
 				return "", err
 			}
@@ -45,12 +45,14 @@ func (n *Node) Export(ctx context.Context, o httpapi.ExportOptions, yield func(h
 		}
 		from = last
 		if left > 0 {
-			if left -= len(part.Memories); left == 0 {
+			if left -= count(part); left == 0 {
 				return base64.RawURLEncoding.EncodeToString([]byte(from)), nil
 			}
 		}
 	}
 }
+
+func count(p httpapi.Exported) int { return len(p.Memories) + len(p.Links) + len(p.Archived) }
 
 func parseExportCursor(s string) (memory.Key, error) {
 	if s == "" {
@@ -72,7 +74,7 @@ func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit
 	bytes, looked := 0, 0
 	err = n.view(ctx, func(tx *storage.Tx) error {
 		for rec, err := range tx.After(from) {
-			if looked == 8*exportRows || bytes >= exportBytes || len(part.Memories) == exportRows || limit > 0 && len(part.Memories) == limit {
+			if looked == 8*exportRows || bytes >= exportBytes || count(part) == exportRows || limit > 0 && count(part) == limit {
 				more = true
 				return nil
 			}
@@ -84,19 +86,11 @@ func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit
 				return err
 			}
 			last = rec.Key
-			v := rec.View()
-			if rec.Key.Kind() != memory.KindMemory || !n.shown(rec.Key, v) {
-				continue
+			size, err := n.exportOne(tx, rec, ns, &part)
+			if err != nil {
+				return err
 			}
-			if ns != "" {
-				m, err := memory.DecodeMemory(rec.Key, v.Winner.Value)
-				if err != nil || m.Namespace != ns {
-					continue
-				}
-			}
-			body := memory.AppendView(nil, rec.Key.ID(), v.Winner.Value, memory.ViewFields{})
-			bytes += len(body)
-			part.Memories = append(part.Memories, body)
+			bytes += size
 		}
 		return nil
 	})
@@ -104,6 +98,55 @@ func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit
 		return part, last, false, fmt.Errorf("export behind %q: %w", from, storage.ErrCorrupt)
 	}
 	return part, last, more, err
+}
+
+// exportOne puts a record into the part if a reader could see it. Keys sort by their kind:
+// memories come first, then links, then what was put aside.
+func (n *Node) exportOne(tx *storage.Tx, rec memory.Record, ns string, part *httpapi.Exported) (bytes int, err error) {
+	key, v := rec.Key, rec.View()
+	switch kind := key.Kind(); {
+	case !v.Live:
+	case kind == memory.KindMemory && n.inExport(key, v, ns):
+		body := memory.AppendView(nil, key.ID(), v.Winner.Value, memory.ViewFields{})
+		part.Memories = append(part.Memories, body)
+		return len(body), nil
+	case kind == memory.KindLink:
+		l, err := memory.DecodeLink(key, v.Winner.Value)
+		if err != nil {
+			return 0, err
+		}
+		for _, end := range []memory.Key{l.Source(), l.Target()} {
+			rec, _, _, err := tx.Get(end)
+			if errors.Is(err, storage.ErrCorrupt) || err == nil && !n.inExport(end, rec.View(), ns) {
+				return 0, nil
+			}
+			if err != nil {
+				return 0, err
+			}
+		}
+		part.Links = append(part.Links, l.Encode())
+		return len(v.Winner.Value), nil
+	case kind == memory.KindArchive:
+		a, live, err := tx.Archived(memory.MemoryKey(key))
+		if err != nil || !live || ns != "" && a.Memory.Namespace != ns {
+			return 0, err
+		}
+		body, err := a.AppendShown(nil, key.ID(), true)
+		part.Archived = append(part.Archived, body)
+		return len(body), err
+	}
+	return 0, nil
+}
+
+func (n *Node) inExport(key memory.Key, v memory.View, ns string) bool {
+	if !n.shown(key, v) {
+		return false
+	}
+	if ns == "" {
+		return true
+	}
+	m, err := memory.DecodeMemory(key, v.Winner.Value)
+	return err == nil && m.Namespace == ns
 }
 
 // Import is the way in for what an export gave, here or by the original: full records that
@@ -115,28 +158,40 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 	if err != nil {
 		return out, err
 	}
-	names, pendings := make([]string, len(in.Memories)), make([]*pending, len(in.Memories))
-	for i, raw := range in.Memories {
-		m, err := memory.DecodeFull(raw)
-		if names[i] = m.ID; m.ID == "" {
-			names[i] = "memories[" + strconv.Itoa(i) + "]"
+	var names []string
+	var pendings []*pending
+	add := func(list string, i int, id string, fn func(*storage.Tx) error, err error) {
+		if id == "" {
+			id = list + "[" + strconv.Itoa(i) + "]"
 		}
 		if err != nil {
-			out.Errors = append(out.Errors, names[i]+": "+err.Error())
+			out.Errors = append(out.Errors, id+": "+err.Error())
+			return
+		}
+		names, pendings = append(names, id), append(pendings, n.submit(ctx, w, fn))
+	}
+	for i, raw := range in.Memories {
+		m, err := memory.DecodeFull(raw)
+		if err == nil && m.IsArchived() { // not to be brought back to life by the way
+			id, a, err := memory.ParseArchived(raw)
+			add("memories", i, id, importArchived(id, a, opt.Agent), err)
 			continue
 		}
-		pendings[i] = n.submit(ctx, w, n.importOne(m, opt.Agent))
+		add("memories", i, m.ID, n.importOne(m, opt.Agent), err)
 	}
-	for i := range in.Links {
-		out.Errors = append(out.Errors, "links["+strconv.Itoa(i)+"]: this kind of record comes with a later version of memd")
+	// Behind the memories: a link needs both of its ends.
+	for i, raw := range in.Links {
+		l, err := memory.ParseLink(raw)
+		add("links", i, "", n.importLink(l, opt.Agent), err)
+	}
+	for i, raw := range in.Archived {
+		id, a, err := memory.ParseArchived(raw)
+		add("archived", i, id, importArchived(id, a, opt.Agent), err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, n.cfg.QuorumTimeout)
 	defer cancel()
 	var token clock.Clock
 	for i, p := range pendings {
-		if p == nil {
-			continue
-		}
 		switch res, err := n.await(waiting, p, w, nil); {
 		case err == nil:
 			out.Imported++

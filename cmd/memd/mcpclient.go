@@ -187,25 +187,3 @@ func (r remote) Capabilities(ctx context.Context, schema int) (mcpserver.Raw, er
 	out, err := r.c.Capabilities(ctx, schema)
 	return out, told(err)
 }
-
-// What is not served yet.
-
-func (remote) Link(context.Context, mcpserver.Link, mcpserver.WriteOptions) (mcpserver.Linked, error) {
-	return mcpserver.Linked{}, mcpserver.ErrNotHere
-}
-
-func (remote) Promote(context.Context, string, mcpserver.WriteOptions) (mcpserver.Memory, error) {
-	return mcpserver.Memory{}, mcpserver.ErrNotHere
-}
-
-func (remote) Forget(context.Context, mcpserver.Forget, mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
-	return mcpserver.Forgotten{}, mcpserver.ErrNotHere
-}
-
-func (remote) Links(context.Context, string, mcpserver.ReadOptions) ([]mcpserver.Link, error) {
-	return nil, mcpserver.ErrNotHere
-}
-
-func (remote) Consolidate(context.Context, mcpserver.Consolidation, mcpserver.WriteOptions) (mcpserver.Consolidated, error) {
-	return mcpserver.Consolidated{}, mcpserver.ErrNotHere
-}

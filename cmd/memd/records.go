@@ -17,7 +17,7 @@ import (
 type records struct {
 	in   *bufio.Reader
 	doc  *json.Decoder // of a document; nil = lines
-	list string        // where the document is read: "memories", "links"; "" = between
+	list string        // where the document is read: "memories", "links", "archived"; "" = between
 	err  error         // sticky
 }
 
@@ -27,9 +27,10 @@ const maxRecord = 2 << 20
 func newRecords(in io.Reader) *records { return &records{in: bufio.NewReaderSize(in, 256<<10)} }
 
 // documentStart is how an export of the original service and of GET /api/v1/export begins.
-var documentStart = regexp.MustCompile(`^\s*\{\s*"(memories|links)"\s*:\s*\[`)
+var documentStart = regexp.MustCompile(`^\s*\{\s*"(memories|links|archived)"\s*:\s*\[`)
 
-// next returns io.EOF at the end. link tells a link from a memory.
+// next returns io.EOF at the end. link tells a link from a memory, which may be one that
+// was put aside.
 func (r *records) next() (record client.Raw, link bool, err error) {
 	if r.err != nil {
 		return nil, false, r.err
@@ -104,7 +105,7 @@ func (r *records) fromDocument() (client.Raw, bool, error) {
 			r.list = ""
 		case json.Delim('}'):
 			return nil, false, io.EOF
-		case "memories", "links":
+		case "memories", "links", "archived":
 			r.list = t.(string)
 			if t, err := r.doc.Token(); err != nil || t != json.Delim('[') {
 				return nil, false, errors.New("is not the document of an export")

@@ -46,6 +46,7 @@ type serveConfig struct {
 	allowedHosts    []string
 	insecure        bool
 	recall          bool
+	archiveOnGC     bool
 	logLevel        string
 	logFormat       string
 	mcpTools        string
@@ -97,6 +98,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.allowedHosts, "allowed-hosts", nil, "further values of Host and Origin that are accepted")
 	f.BoolVar(&c.insecure, "insecure", false, "allow addresses beyond loopback without TLS and a key")
 	f.BoolVar(&c.recall, "recall", true, "keep the full-text index that recall and search need; a node that only replicates can go without")
+	f.BoolVar(&c.archiveOnGC, "archive-on-gc", true, "put what expires or is forgotten into the archive before it is deleted")
 	f.StringVar(&c.mcpTools, "mcp-tools", "default", "tools that agents are given over MCP: default or all")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
@@ -223,7 +225,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
 		GossipKeys: c.decodedGossipKeys(), GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
-		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, ClockOffset: c.clockOffset, Log: log, Registry: reg,
+		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
 	if errors.Is(err, node.ErrConfig) {
 		return &usageError{err}

@@ -1,0 +1,263 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/memd/memd/clock"
+	"github.com/memd/memd/memory"
+)
+
+// Keeper keeps house: what is worth keeping, and what is not.
+type Keeper interface {
+	// Promote makes a memory a lasting one: tier long, no expiry. Errors as Update.
+	Promote(ctx context.Context, id string, opt WriteOptions) (Updated, error)
+	// Forget deletes what a Selection means, some hundreds with every write: an error may
+	// come when a part is deleted, and a repeated call goes on with the rest. With archiving
+	// on, each is put aside first. Errors: *memory.FieldError.
+	Forget(context.Context, Selection, WriteOptions) (Removed, error)
+	// Consolidate puts one memory in the place of several, in one transaction of the store.
+	// Errors: *memory.FieldError, ErrNotFound, ErrAmbiguous, *memory.ConflictError.
+	Consolidate(context.Context, Consolidation, WriteOptions) (Consolidated, error)
+	// Collect sweeps what has expired, as the node does by itself from time to time.
+	Collect(context.Context, WriteOptions) (Removed, error)
+}
+
+// Selection is what to forget: the memories with these ids, or those that pass all filters
+// that are set. It is never empty.
+type Selection struct {
+	IDs       []string // at most memory.MaxBulk, each in full
+	Namespace string   // exactly this one
+	Pattern   string   // words that the memory has, all of them
+	Tier      string
+	DryRun    bool // count and leave them
+}
+
+// Removed counts what a verb took away.
+type Removed struct {
+	Count    int
+	Archived int // of Count: put aside first
+	Token    clock.Clock
+	Acks     int // the least of all writes; 0 = there was none
+}
+
+// Consolidation makes one memory of several.
+type Consolidation struct {
+	IDs   []string // 2 to 100
+	Draft memory.Draft
+}
+
+// Consolidated is the answer to Consolidate.
+type Consolidated struct {
+	Created
+	Consolidated int // memories that it stands for
+}
+
+func (c *call) promote() error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	opt, err := c.changeOptions(nil)
+	if err != nil {
+		return err
+	}
+	m, err := c.door.Node.Promote(c.context(), id, opt)
+	if err != nil {
+		return err
+	}
+	c.tag(m.Token)
+	b := append(c.output(), `{"promoted":true,"id":`...)
+	b = memory.AppendString(b, m.ID)
+	b = append(b, `,"tier":"long"`...)
+	b = appendWrite(b, m.Dot, m.Acks, m.Token)
+	return c.json(http.StatusOK, append(b, '}'))
+}
+
+// forget takes its filters from the body or, if there is none, from the query.
+func (c *call) forget() error {
+	var in struct {
+		IDs       *[]string `json:"ids"`
+		Namespace *string   `json:"namespace"`
+		Pattern   *string   `json:"pattern"`
+		Tier      *string   `json:"tier"`
+		DryRun    *bool     `json:"dry_run"`
+	}
+	body, err := c.optionalBody()
+	if err != nil {
+		return err
+	}
+	if len(body) > 0 {
+		if err := memory.ParseJSON(body, &in); err != nil {
+			return err
+		}
+	}
+	for name, to := range map[string]**string{"namespace": &in.Namespace, "pattern": &in.Pattern, "tier": &in.Tier} {
+		s, err := c.one(name)
+		if err != nil {
+			return err
+		}
+		if s == "" {
+			continue
+		}
+		if *to != nil && **to != s {
+			return invalid(name, "is given twice, in the body and in the query")
+		}
+		*to = &s
+	}
+	s := Selection{Namespace: or(in.Namespace), Pattern: or(in.Pattern), Tier: or(in.Tier), DryRun: or(in.DryRun)}
+	if !s.DryRun {
+		if s.DryRun, err = c.flag("dry_run"); err != nil {
+			return err
+		}
+	}
+	if in.IDs != nil {
+		s.IDs = *in.IDs
+		if err := checkIDs(s.IDs, 1, memory.MaxBulk); err != nil {
+			return err
+		}
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	opt, err := c.writeOptions(body)
+	if err != nil {
+		return err
+	}
+	res, err := c.door.Node.Forget(c.context(), s, opt)
+	if err != nil {
+		return err
+	}
+	if s.DryRun {
+		b := append(c.output(), `{"would_delete":`...)
+		b = strconv.AppendInt(b, int64(res.Count), 10)
+		return c.json(http.StatusOK, append(b, `,"dry_run":true}`...))
+	}
+	b := append(c.output(), `{"deleted":`...)
+	b = strconv.AppendInt(b, int64(res.Count), 10)
+	b = append(b, `,"archived":`...)
+	b = strconv.AppendInt(b, int64(res.Archived), 10)
+	b = appendWrite(b, clock.Dot{}, res.Acks, res.Token)
+	return c.json(http.StatusOK, append(b, '}'))
+}
+
+// check refuses a selection that says nothing: it must never be read as "all".
+func (s *Selection) check() error {
+	filters := s.Namespace != "" || s.Tier != "" || strings.TrimSpace(s.Pattern) != ""
+	switch {
+	case s.IDs != nil && filters:
+		return invalid("ids", "stand alone: give ids or filters")
+	case s.IDs == nil && !filters:
+		return invalid("body", "must name what to forget: ids, or at least one of namespace, pattern and tier")
+	}
+	if s.Namespace != "" {
+		if err := memory.ValidateNamespace(s.Namespace); err != nil {
+			return err
+		}
+	}
+	if s.Tier != "" {
+		if err := memory.ValidateTier(s.Tier); err != nil {
+			return err
+		}
+	}
+	return checkQueryText("pattern", s.Pattern)
+}
+
+func or[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// checkIDs takes a list of distinct ids.
+func checkIDs(ids []string, least, most int) error {
+	if len(ids) < least || len(ids) > most {
+		return invalid("ids", "must have "+strconv.Itoa(least)+" to "+strconv.Itoa(most)+" items")
+	}
+	seen := make(map[string]bool, len(ids))
+	for i, id := range ids {
+		if err := memory.ValidateID(id); err != nil {
+			return invalid("ids["+strconv.Itoa(i)+"]", strings.TrimPrefix(err.Error(), "id "))
+		}
+		if seen[id] {
+			return invalid("ids["+strconv.Itoa(i)+"]", "is there twice")
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// optionalBody is jsonBody for a verb that can do without one.
+func (c *call) optionalBody() ([]byte, error) {
+	if c.r.ContentLength == 0 {
+		return nil, nil
+	}
+	return c.jsonBody()
+}
+
+// maxConsolidated memories become one.
+const maxConsolidated = 100
+
+func (c *call) consolidate() error {
+	body, err := c.jsonBody()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		IDs       []string `json:"ids"`
+		Title     *string  `json:"title"`
+		Summary   *string  `json:"summary"`
+		Namespace *string  `json:"namespace"`
+		Tier      *string  `json:"tier"`
+		AgentID   *string  `json:"agent_id"`
+	}
+	if err := memory.ParseJSON(body, &in); err != nil {
+		return err
+	}
+	if err := checkIDs(in.IDs, 2, maxConsolidated); err != nil {
+		return err
+	}
+	switch {
+	case in.Title == nil:
+		return invalid("title", "is required")
+	case in.Summary == nil || strings.TrimSpace(*in.Summary) == "":
+		return invalid("summary", "is required")
+	}
+	opt, err := c.writeOptions(body)
+	if err != nil {
+		return err
+	}
+	res, err := c.door.Node.Consolidate(c.context(), Consolidation{IDs: in.IDs, Draft: memory.Draft{
+		Title: in.Title, Content: in.Summary, Namespace: in.Namespace, Tier: in.Tier, AgentID: in.AgentID,
+	}}, opt)
+	if err != nil {
+		return err
+	}
+	b := append(c.output(), `{"id":`...)
+	b = memory.AppendString(b, res.ID)
+	b = append(b, `,"consolidated":`...)
+	b = strconv.AppendInt(b, int64(res.Consolidated), 10)
+	if res.Existing {
+		b = append(b, `,"existing":true`...)
+	}
+	b = appendWrite(b, res.Dot, res.Acks, res.Token)
+	return c.json(http.StatusCreated, append(b, '}'))
+}
+
+func (c *call) collect() error {
+	opt, err := c.writeOptions(nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.door.Node.Collect(c.context(), opt)
+	if err != nil {
+		return err
+	}
+	b := append(c.output(), `{"expired_deleted":`...)
+	b = strconv.AppendInt(b, int64(res.Count), 10)
+	b = appendWrite(b, clock.Dot{}, res.Acks, res.Token)
+	return c.json(http.StatusOK, append(b, '}'))
+}
