@@ -21,7 +21,7 @@ type Node interface {
 	Guide
 	Porter
 	Linker
-	Keeper
+	Housekeeper
 	Archivist
 	Finder
 	Gate

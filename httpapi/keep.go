@@ -10,8 +10,8 @@ import (
 	"github.com/memd/memd/memory"
 )
 
-// Keeper keeps house: what is worth keeping, and what is not.
-type Keeper interface {
+// Housekeeper knows what is worth keeping, and what is not.
+type Housekeeper interface {
 	// Promote makes a memory a lasting one: tier long, no expiry. Errors as Update.
 	Promote(ctx context.Context, id string, opt WriteOptions) (Updated, error)
 	// Forget deletes what a Selection means, some hundreds with every write: an error may
