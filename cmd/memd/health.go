@@ -15,9 +15,19 @@ func newHealth() *cobra.Command {
 	v.about("Ready means: reads are served from a caught-up state and writes are taken. Of several servers one that is\n" +
 		"ready is enough. Otherwise the exit code is 1 and the reasons are said.")
 	v.conn.timeout = askTimeout
+	mesh := v.cmd.Flags().Bool("mesh", false, "also that it reaches every registered member, so that another one may go")
 	return v.do(func(ctx context.Context, c *client.Client, _ []string) (answer, error) {
 		if err := c.Ready(ctx); err != nil {
 			return answer{}, err
+		}
+		if *mesh {
+			s, err := c.Cluster(ctx)
+			if err != nil {
+				return answer{}, err
+			}
+			if s.Quorum.Reachable < s.Quorum.N {
+				return answer{}, fmt.Errorf("%s reaches %d of %s", s.Name, s.Quorum.Reachable, count(s.Quorum.N, "member"))
+			}
 		}
 		return answer{map[string]bool{"ready": true}, func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, "ready")

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,7 +22,7 @@ import (
 	"github.com/memd/memd/test/history"
 )
 
-// mesh is three nodes of the built binary, the network between them, and the record of
+// mesh is some nodes of the built binary, the network between them, and the record of
 // what was done to them.
 type mesh struct {
 	t     *testing.T
@@ -30,6 +32,10 @@ type mesh struct {
 	nodes []*node
 	names []string
 	seq   atomic.Int64 // of names that clients give
+
+	ip     func(host int) string
+	expect int // nodes that the cluster began with
+	made   int // nodes that there ever were
 }
 
 // node is one member: a name, addresses and a disk that outlive its processes.
@@ -55,27 +61,22 @@ func (n *node) proc() *proc { return n.current.Load() }
 // they are ended by SIGTERM, must exit with 0, and their stores must verify.
 func newMesh(t *testing.T, flags ...string) *mesh {
 	t.Helper()
+	return newMeshOf(t, 3, flags...)
+}
+
+// room is for how many nodes a mesh has addresses.
+const room = 6
+
+func newMeshOf(t *testing.T, size int, flags ...string) *mesh {
+	t.Helper()
 	m := &mesh{t: t, dir: filepath.Join(runDir, strings.ReplaceAll(t.Name(), "/", "_")), net: newNetwork()}
 	m.must(os.Mkdir(m.dir, 0o700))
 	var err error
 	m.rec, err = history.NewRecorder(filepath.Join(m.dir, "history.jsonl"))
 	m.must(err)
-	ip := m.addresses()
-	for i := range 3 {
-		name := fmt.Sprintf("n%d", i+1)
-		n := &node{
-			m: m, name: name, flags: flags,
-			dir: filepath.Join(m.dir, name), log: filepath.Join(m.dir, name+".log"),
-			http: ip(i+1) + ":9077", proxy: ip(i+101) + ":9077", gossip: ip(i+1) + ":7946",
-		}
-		n.client = &http.Client{
-			// A redirect would be a bug; a proxy of the environment has no business here.
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
-		m.must(m.net.add(name, n.proxy, n.http))
-		m.nodes = append(m.nodes, n)
-		m.names = append(m.names, name)
+	m.ip, m.expect = m.addresses(), size
+	for range size {
+		m.add(flags...)
 	}
 	t.Cleanup(m.end)
 	for _, n := range m.nodes {
@@ -83,6 +84,34 @@ func newMesh(t *testing.T, flags ...string) *mesh {
 	}
 	m.ready()
 	return m
+}
+
+// add makes a node that does not run yet.
+func (m *mesh) add(flags ...string) *node {
+	m.t.Helper()
+	m.made++
+	i := m.made
+	name := fmt.Sprintf("n%d", i)
+	n := &node{
+		m: m, name: name, flags: flags,
+		dir: filepath.Join(m.dir, name), log: filepath.Join(m.dir, name+".log"),
+		http: m.ip(i) + ":9077", proxy: m.ip(i+100) + ":9077", gossip: m.ip(i) + ":7946",
+	}
+	n.client = &http.Client{
+		// A redirect would be a bug; a proxy of the environment has no business here.
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	m.must(m.net.add(name, n.proxy, n.http))
+	m.nodes = append(m.nodes, n)
+	m.names = append(m.names, name)
+	return n
+}
+
+// drop takes a node out of the mesh that does not run and will not come back.
+func (m *mesh) drop(n *node) {
+	m.nodes = slices.DeleteFunc(m.nodes, func(o *node) bool { return o == n })
+	m.names = slices.DeleteFunc(m.names, func(name string) bool { return name == n.name })
 }
 
 // addresses finds a block of loopback addresses that nobody uses: each run has its own,
@@ -93,7 +122,7 @@ func (m *mesh) addresses() func(host int) string {
 		a, b := 2+rand.IntN(250), rand.IntN(256)
 		ip := func(host int) string { return fmt.Sprintf("127.%d.%d.%d", a, b, host) }
 		free := true
-		for i := range 3 {
+		for i := range room {
 			for _, addr := range []string{ip(i+1) + ":9077", ip(i+101) + ":9077", ip(i+1) + ":7946"} {
 				l, err := net.Listen("tcp", addr)
 				if err != nil {
@@ -121,6 +150,11 @@ func (m *mesh) must(err error) {
 // start runs the node on its disk, whatever is on it.
 func (n *node) start() {
 	n.m.t.Helper()
+	n.m.must(n.launch())
+}
+
+// launch is start for a goroutine that may not end the test.
+func (n *node) launch() error {
 	var seeds []string
 	for _, o := range n.m.nodes {
 		seeds = append(seeds, o.gossip)
@@ -128,11 +162,14 @@ func (n *node) start() {
 	p, err := start(n.log, binary, append([]string{
 		"serve", "--name", n.name, "--data-dir", n.dir,
 		"--http-addr", n.http, "--http-advertise", n.proxy, "--gossip-addr", n.gossip,
-		"--join", strings.Join(seeds, ","), "--bootstrap-expect", "3", "--recall=false", "--log-level", cmp.Or(os.Getenv("MEMD_CHAOS_LOG"), "info"),
+		"--join", strings.Join(seeds, ","), "--bootstrap-expect", strconv.Itoa(n.m.expect), "--recall=false", "--log-level", cmp.Or(os.Getenv("MEMD_CHAOS_LOG"), "info"),
 	}, n.flags...)...)
-	n.m.must(err)
+	if err != nil {
+		return err
+	}
 	n.current.Store(p)
 	n.stopped = false
+	return nil
 }
 
 // ready waits until every node that runs says so.
