@@ -92,6 +92,7 @@ type Cluster struct {
 	sockets  *sockets // nil with a Transport of the caller
 	addr     string
 	metrics  *metrics
+	drops    drops
 	table    *table
 	digests  *digests
 	queue    *queue
@@ -138,7 +139,7 @@ func New(cfg Config) (*Cluster, error) {
 	if err := c.bind(); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	if c.metrics, err = newMetrics(cfg.Registerer, c.table, c.guard); err != nil {
+	if c.metrics, err = newMetrics(cfg.Registerer, c.table, c.guard, &c.drops); err != nil {
 		_ = c.guard.Shutdown()
 		return nil, fmt.Errorf("cluster: metrics: %w", err)
 	}
@@ -190,7 +191,7 @@ func (c *Cluster) bind() error {
 		}
 		inner = c.sockets
 	}
-	c.guard = newGuard(inner, c.cfg.Allow)
+	c.guard = newGuard(inner, c.cfg.Allow, &c.drops.network)
 	if c.cfg.AdvertiseAddr != "" {
 		ip, port, err := c.resolveOne(c.cfg.AdvertiseAddr, c.boundPort())
 		if err == nil && !ip.IsValid() {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/memd/memd/cluster"
@@ -16,7 +15,7 @@ func gossipKey(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 // TestKeyRotation: members go over to another key one after the other, in any state of
 // which they hear each other; afterwards who has the old key only is not let in.
 func TestKeyRotation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := memnet.New()
 		old, next := gossipKey(1), gossipKey(2)
 		with := func(keys ...[]byte) func(*cluster.Config) {
@@ -66,7 +65,7 @@ func TestKeyRotation(t *testing.T) {
 }
 
 func TestSetKeysRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := memnet.New()
 		open := newNode(t, n, "n1", nil)
 		defer open.stop()

@@ -13,7 +13,8 @@ import (
 // line that repeats is written once a second at most, with a count of those
 // left out: a peer that is down makes several a second.
 type logBridge struct {
-	log *slog.Logger
+	log   *slog.Logger
+	drops *drops
 
 	mu   sync.Mutex
 	seen map[string]*repeats // by class
@@ -29,17 +30,21 @@ const (
 	maxClasses  = 256
 )
 
-func newLogger(l *slog.Logger) *log.Logger {
-	return log.New(&logBridge{log: l, seen: map[string]*repeats{}}, "", 0)
+func newLogger(l *slog.Logger, d *drops) *log.Logger {
+	return log.New(&logBridge{log: l, drops: d, seen: map[string]*repeats{}}, "", 0)
 }
 
 func (b *logBridge) Write(line []byte) (int, error) {
 	level, text := parseLine(string(line))
+	class := classOf(text)
+	if b.drops.note(text) {
+		class = "dropped" // whoever sends such things must not write the log
+	}
 	ctx := context.Background()
 	if !b.log.Enabled(ctx, level) {
 		return len(line), nil
 	}
-	left, ok := b.admit(classOf(text), time.Now())
+	left, ok := b.admit(class, time.Now())
 	if !ok {
 		return len(line), nil
 	}

@@ -12,7 +12,7 @@ import (
 func TestLogBridge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var buf bytes.Buffer
-		l := newLogger(slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelInfo})))
+		l := newLogger(slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelInfo})), new(drops))
 		for i := range 50 {
 			l.Printf("[ERR] memberlist: Push/Pull with n%d failed: %v", i, "timeout")
 			l.Printf("[DEBUG] memberlist: Stream connection %s", "from=x")

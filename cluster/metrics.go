@@ -9,7 +9,7 @@ type metrics struct {
 	conflicts prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, t *table, g *guard) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, t *table, g *guard, d *drops) (*metrics, error) {
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 	}
@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, t *table, g *guard) (*metrics, error)
 	for _, d := range []string{"sent", "received"} {
 		m.digests.WithLabelValues(d)
 	}
-	all := []prometheus.Collector{m.joins, m.refused, m.digests, m.conflicts}
+	all := append(d.collectors(), m.joins, m.refused, m.digests, m.conflicts)
 	for s := StateAlive; s <= StateLeft; s++ {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "memd_cluster_members", Help: "Members that gossip knows, this node included.",

@@ -17,7 +17,7 @@ func gossipConfig(c *Cluster) (*memberlist.Config, error) {
 	if len(conf.Label) > memberlist.LabelMaxSize {
 		return nil, fmt.Errorf("label of %d bytes is too long", len(conf.Label))
 	}
-	conf.LogOutput, conf.Logger = nil, newLogger(c.log)
+	conf.LogOutput, conf.Logger = nil, newLogger(c.log, &c.drops)
 	if len(c.cfg.Keys) > 0 {
 		ring, err := memberlist.NewKeyring(c.cfg.Keys, c.cfg.Keys[0])
 		if err != nil {

@@ -40,7 +40,8 @@ type guard struct {
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 
-	in, out, refused atomic.Int64 // bytes, bytes, packets and streams
+	in, out atomic.Int64  // bytes
+	refused *atomic.Int64 // packets and streams
 
 	mu     sync.Mutex
 	closed bool
@@ -50,8 +51,8 @@ type guard struct {
 
 var _ memberlist.NodeAwareTransport = (*guard)(nil)
 
-func newGuard(inner Transport, allow func(netip.Addr) bool) *guard {
-	g := &guard{inner: inner, allow: allow, conns: map[*trackedConn]struct{}{}, idle: make(chan struct{}),
+func newGuard(inner Transport, allow func(netip.Addr) bool, refused *atomic.Int64) *guard {
+	g := &guard{inner: inner, allow: allow, refused: refused, conns: map[*trackedConn]struct{}{}, idle: make(chan struct{}),
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn)}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g

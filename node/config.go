@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,7 +50,10 @@ type Config struct {
 	// GossipKeys encrypt gossip, each of 16, 24 or 32 bytes: the first one what is sent. None
 	// = gossip is not encrypted. Changes of a running mesh go before it, see keyring.
 	GossipKeys [][]byte
-	Join       []string // gossip addresses of seeds
+	// PeerNetworks are where peers may be; none = anywhere but loopback (unless this node is
+	// there too), link-local and metadata addresses.
+	PeerNetworks []netip.Prefix
+	Join         []string // gossip addresses of seeds
 
 	// Recall keeps a full-text index in DataDir; without it recall and search are refused
 	// here.

@@ -110,7 +110,7 @@ func New(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if n.gossip, err = cluster.New(cluster.Config{
-		Name: cfg.Name, BindAddr: cfg.GossipAddr, AdvertiseAddr: cfg.GossipAdvertise, Join: cfg.Join, Keys: gossipKeys,
+		Name: cfg.Name, BindAddr: cfg.GossipAddr, AdvertiseAddr: cfg.GossipAdvertise, Join: cfg.Join, Keys: gossipKeys, Allow: n.gossipNetworks().allow,
 		Meta: cluster.Meta{Cluster: cluster.ID(n.store.Cluster()), Boot: n.boot, Started: time.Now(), HTTP: n.httpAdvertise,
 			ProtoMin: wire.Proto, ProtoMax: wire.Proto, Version: cfg.Version},
 		Known: n.knownGossip, OnChange: n.gossipNews, OnDigest: n.digestNews, OnConflict: n.nameConflict,

@@ -21,6 +21,15 @@ func (n *Node) loadFiles() (err error) {
 	return err
 }
 
+// gossipNetworks are where gossip may come from and go to.
+func (n *Node) gossipNetworks() networks {
+	addr := n.cfg.GossipAdvertise
+	if addr == "" {
+		addr = n.cfg.GossipAddr
+	}
+	return networks{n.cfg.PeerNetworks, isLoopback(addr)}
+}
+
 func (n *Node) serverTLS() *tls.Config {
 	if n.files == nil {
 		return nil
@@ -29,7 +38,7 @@ func (n *Node) serverTLS() *tls.Config {
 }
 
 func (n *Node) clientConfig() wire.ClientConfig {
-	c := wire.ClientConfig{Dial: n.cfg.DialContext, APIKey: n.cfg.PeerKey, Uncompressed: isLoopback(n.httpAdvertise)}
+	c := wire.ClientConfig{Dial: networks{n.cfg.PeerNetworks, isLoopback(n.httpAdvertise)}.dial(n.cfg.DialContext), APIKey: n.cfg.PeerKey, Uncompressed: isLoopback(n.httpAdvertise)}
 	if n.files != nil {
 		c.TLS = func(p wire.Peer) *tls.Config { return n.files.Peer(p.Name, p.Addr, n.clusterText) }
 		c.Trusted = func(s tls.ConnectionState, p wire.Peer) error {

@@ -30,6 +30,7 @@ type serveConfig struct {
 	gossipAdvertise string
 	gossipKeys      []string
 	gossipKeyFile   string
+	peerNetworks    []string
 	join            []string
 	bootstrapExpect int
 	quorumWrites    int
@@ -57,7 +58,6 @@ type serveConfig struct {
 // refused, so that nobody believes to be protected by what is not there yet.
 var laterFlags = []struct{ name, usage string }{
 	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
-	{"peer-networks", "CIDRs that peers' addresses must be in"},
 	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
 	{"embeddings-model", "model to ask it for"},
 }
@@ -81,6 +81,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.gossipAdvertise, "gossip-advertise", "", "host:port that peers use for gossip (default: the listen address)")
 	f.StringSliceVar(&c.gossipKeys, "gossip-key", nil, "base64 key of 16, 24 or 32 bytes that encrypts gossip; repeated, the first one encrypts and all are understood")
 	f.StringVar(&c.gossipKeyFile, "gossip-key-file", "", "file that holds gossip keys, one a line, in the order of gossip-key")
+	f.StringSliceVar(&c.peerNetworks, "peer-networks", nil, "CIDRs: addresses of peers are used only inside them (default: anywhere but loopback, if this node is not there, link-local and metadata addresses)")
 	f.StringSliceVar(&c.join, "join", nil, "gossip addresses of seeds, host:port; retried for ever, names resolved anew")
 	f.IntVar(&c.bootstrapExpect, "bootstrap-expect", 1, "registered members to wait for on a brand-new cluster")
 	f.IntVar(&c.quorumWrites, "quorum-writes", 0, "W, this node included; 0 = majority of the registered members")
@@ -218,12 +219,16 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	networks, err := node.ParseNetworks(compact(c.peerNetworks))
+	if err != nil {
+		return usagef("--peer-networks: %w", err)
+	}
 	n, err := node.New(node.Config{
 		Name: c.name, DataDir: c.dataDir, Version: version(),
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
 		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
-		GossipKeys: c.decodedGossipKeys(), GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
+		GossipKeys: c.decodedGossipKeys(), PeerNetworks: networks, GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
