@@ -5,6 +5,8 @@
 #
 #   deploy/secrets.sh DIR NODE...
 #   HOSTS=memory.example.org,10.0.0.9 deploy/secrets.sh DIR NODE...   # further names of all nodes
+#   CONTAINERS=1 deploy/secrets.sh DIR NODE...   # readable by the users of containers that are given single
+#                                                # files of DIR, which itself stays closed
 #
 #   ca.crt            what nodes and clients trust          ca.key   issues; keep it elsewhere
 #   NODE.crt NODE.key one pair for each node
@@ -42,4 +44,10 @@ principal metrics metrics.key --scopes read
 if [ ! -e "$dir/gossip.key" ]; then
 	"$memd" keyring generate >"$dir/gossip.key"
 	echo "$dir/gossip.key" >&2
+fi
+if [ -n "${CONTAINERS:-}" ]; then
+	chmod 0700 "$dir"
+	for f in "$dir"/*.key "$dir/keys.json"; do
+		[ "$f" = "$dir/ca.key" ] || chmod 0444 "$f"
+	done
 fi

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -289,5 +290,30 @@ func TestBucketsAreBounded(t *testing.T) {
 	}
 	if n := len(b.young) + len(b.old); n > 2*tableSize {
 		t.Errorf("%d callers are remembered", n)
+	}
+}
+
+// TestScrapers: metrics tell of all namespaces, so a tenant's key does not get them; a key
+// of no namespace does, and gets no memory.
+func TestScrapers(t *testing.T) {
+	for _, c := range []struct {
+		namespaces []string
+		code       int
+	}{{[]string{"*"}, 200}, {nil, 200}, {[]string{"acme"}, 403}} {
+		path := filepath.Join(t.TempDir(), "keys.json")
+		key, _, err := auth.Add(path, auth.Grant{Name: "x", Scopes: []string{"read"}, Namespaces: c.namespaces})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := auth.Open(auth.Config{File: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, _ := newGuardedDoor(t, new(fake), func(cfg *Config) { cfg.Keys = ring })
+		for _, path := range []string{"/metrics", "/api/v1/metrics"} {
+			if w := serve(d, remoteFrom("192.0.2.1:5", request("GET", path, "", "X-Api-Key", key))); w.Code != c.code {
+				t.Errorf("%s for a key of %q: %d %.200s, want %d", path, c.namespaces, w.Code, w.Body, c.code)
+			}
+		}
 	}
 }

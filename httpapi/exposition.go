@@ -17,7 +17,7 @@ func scrapeHandler(g prometheus.Gatherer) http.Handler {
 
 // metricsAll shows everything that is registered.
 func (c *call) metricsAll() error {
-	if err := c.everything(); err != nil {
+	if err := c.scrapes(); err != nil {
 		return err
 	}
 	c.door.scrape.ServeHTTP(c, c.r)
@@ -30,7 +30,7 @@ var headerText = []string{"text/plain; version=0.0.4; charset=utf-8"}
 // read (contract 8.8): names begin with memd_, a name with memory_ in it is a counter, no
 // number has an exponent.
 func (c *call) metricsOwn() error {
-	if err := c.everything(); err != nil {
+	if err := c.scrapes(); err != nil {
 		return err
 	}
 	families, err := c.door.Gatherer.Gather()

@@ -195,6 +195,9 @@ func (c ClusterID) IsZero() bool { return c == ClusterID{} }
 
 func (c ClusterID) String() string { return hex.EncodeToString(c[:]) }
 
+// MarshalText is String: a log in JSON would show a list of numbers.
+func (c ClusterID) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // ParseClusterID reads 32 lower-case hex digits.
 func ParseClusterID(s string) (ClusterID, error) {
 	var c ClusterID
