@@ -5,7 +5,7 @@ SEEDS    ?= 2000
 FUZZTIME ?= 30s
 BENCH    ?= .
 
-.PHONY: build test race lint sim fuzz chaos conformance cli bench
+.PHONY: build test race lint sim fuzz chaos conformance cli deploy bench
 
 build: ## the static binary, bin/memd
 	CGO_ENABLED=0 go build -trimpath -o bin/memd ./cmd/memd
@@ -38,6 +38,9 @@ conformance: ## the official MCP suite and the inspector, pinned; needs npm
 
 cli: ## the binary's command line against scripts, in a module of its own
 	cd test/cli && go vet ./... && go test -count=1 -timeout 5m ./...
+
+deploy: ## manifests, chart, rules and dashboard against their own tools, and their processes run
+	go -C test/deploy test -count=1 -timeout 20m -v .
 
 bench: ## BENCH=regexp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...

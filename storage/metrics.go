@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/memd/memd/memory"
 )
 
 // metrics of one store. Label sets are bounded: reasons are constants of this package.
@@ -37,6 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return silent()
 	}
 	m := makeMetrics()
+	m.conflicts.vec.WithLabelValues(memory.DefaultNamespace) // else nothing shows that there were none
 	reg.MustRegister(m.commitSeconds, m.batchOps, m.batchBytes, m.ops, m.appliedRows, m.rejected, m.fenced, m.collisions,
 		m.futureRows, m.conflicts.vec, m.ambiguous, m.corruptRows, m.refusedRows, m.queueDepth, m.quarantined, m.intervals, m.fileBytes, m.stopped)
 	return m
