@@ -285,9 +285,9 @@ func newLog(w io.Writer, level, format string) (*slog.Logger, error) {
 	opt := &slog.HandlerOptions{Level: l}
 	switch strings.ToLower(format) {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opt)), nil
+		return slog.New(limitRepeats(slog.NewTextHandler(w, opt))), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opt)), nil
+		return slog.New(limitRepeats(slog.NewJSONHandler(w, opt))), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: want text or json", format)
 }
