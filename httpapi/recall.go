@@ -54,7 +54,6 @@ type FoundMemory struct {
 const (
 	defaultRecall = 10
 	maxRecall     = 50
-	maxQueryText  = 8 << 10
 )
 
 // recall takes its arguments from the query or, posted, from a JSON object.
@@ -153,17 +152,10 @@ func (c *call) queryText(names ...string) (string, error) {
 			return "", err
 		}
 		if s != "" {
-			return s, checkQueryText(name, s)
+			return s, memory.ValidateQuery(name, s)
 		}
 	}
 	return "", invalid(names[0], "must be given: the words to look for")
-}
-
-func checkQueryText(name, s string) error {
-	if len(s) > maxQueryText {
-		return invalid(name, "must have at most "+strconv.Itoa(maxQueryText)+" bytes")
-	}
-	return memory.ValidateText(name, s)
 }
 
 func (c *call) asAgent() (string, error) {

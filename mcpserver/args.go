@@ -178,6 +178,9 @@ func (a *args) filter(def, limit int) memory.Filter {
 // query reads the arguments of a recall or a search.
 func (a *args) query(text string, def, limit int) Query {
 	q := Query{Text: a.filled(text)}
+	if err := memory.ValidateQuery(text, q.Text); err != nil {
+		a.fail(err)
+	}
 	f := a.filter(def, limit)
 	q.Namespace, q.Tier, q.Tag, q.AgentID, q.Since, q.Until, q.Limit = f.Namespace, f.Tier, f.Tag, f.AgentID, f.Since, f.Until, f.Limit
 	if q.AsAgent = a.text("as_agent"); q.AsAgent != "" {

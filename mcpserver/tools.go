@@ -57,7 +57,7 @@ func defaultTools() []*tool {
 				text("source", ""), anyJSON("metadata", ""), text("agent_id", ""),
 				oneOf("scope", "Who may see it", `"private","team","unit","org","collective"`),
 				oneOf("on_conflict", "If the title is taken; default merge (Claude Code: error)", `"merge","error","version"`),
-				whole("ttl_secs", ""), text("expires_at", ""), key,
+				whole("ttl_secs", ""), text("expires_at", ""), key, after,
 			},
 			out: []property{
 				text("id", "").must(), namespace, text("tier", ""), text("agent_id", ""),

@@ -30,6 +30,7 @@ const (
 	MaxNamespace      = 512        // characters
 	MaxNamespaceDepth = 8          // segments
 	MaxTTL            = 31_536_000 // seconds
+	MaxQuery          = 8 << 10    // bytes of what to recall or search for
 	MaxBulk           = 1000       // memories in one bulk call
 	MaxAccessCount    = 1_000_000
 	MinPriority       = 1

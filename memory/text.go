@@ -24,6 +24,14 @@ func zeroes(w uint64) uint64 { return (w - ones) &^ w & highs }
 // ValidateText accepts what a memory may say: valid UTF-8, no control character but newline and tab.
 func ValidateText(field, s string) error { return checkText(field, s) }
 
+// ValidateQuery is ValidateText for what to look for, with its own bound.
+func ValidateQuery(field, s string) error {
+	if len(s) > MaxQuery {
+		return fieldErrorf(field, "must have at most %d bytes", MaxQuery)
+	}
+	return checkText(field, s)
+}
+
 // checkText is the "clean" rule: valid UTF-8, no control character but newline and tab, no noncharacter.
 func checkText(field, s string) error {
 	for i := 0; i < len(s); {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/memd/memd/client"
 	"github.com/memd/memd/mcpserver"
@@ -31,6 +32,11 @@ func (r remote) write(ctx context.Context, o mcpserver.WriteOptions) (client.Wri
 }
 
 func (r remote) Store(ctx context.Context, d mcpserver.Draft, o mcpserver.WriteOptions) (mcpserver.Stored, error) {
+	// A client's zero value means the default. What an agent says with one is looked at here,
+	// by the rules of the node.
+	if _, err := d.Memory(time.Now(), o.Agent); err != nil {
+		return mcpserver.Stored{}, err
+	}
 	opt, err := r.write(ctx, o)
 	if err != nil {
 		return mcpserver.Stored{}, err
