@@ -76,7 +76,7 @@ func (c *call) archive() error {
 	if err := memory.ParseJSON(body, &in); err != nil {
 		return err
 	}
-	if err := checkIDs(in.IDs, 1, memory.MaxBulk); err != nil {
+	if err := memory.ValidateIDs(in.IDs, 1, memory.MaxBulk); err != nil {
 		return err
 	}
 	reason := or(in.Reason)

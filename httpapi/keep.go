@@ -115,7 +115,7 @@ func (c *call) forget() error {
 	}
 	if in.IDs != nil {
 		s.IDs = *in.IDs
-		if err := checkIDs(s.IDs, 1, memory.MaxBulk); err != nil {
+		if err := memory.ValidateIDs(s.IDs, 1, memory.MaxBulk); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (s *Selection) check() error {
 			return err
 		}
 	}
-	return checkQueryText("pattern", s.Pattern)
+	return memory.ValidateQuery("pattern", s.Pattern)
 }
 
 func or[T any](p *T) (v T) {
@@ -172,24 +172,6 @@ func or[T any](p *T) (v T) {
 	return v
 }
 
-// checkIDs takes a list of distinct ids.
-func checkIDs(ids []string, least, most int) error {
-	if len(ids) < least || len(ids) > most {
-		return invalid("ids", "must have "+strconv.Itoa(least)+" to "+strconv.Itoa(most)+" items")
-	}
-	seen := make(map[string]bool, len(ids))
-	for i, id := range ids {
-		if err := memory.ValidateID(id); err != nil {
-			return invalid("ids["+strconv.Itoa(i)+"]", strings.TrimPrefix(err.Error(), "id "))
-		}
-		if seen[id] {
-			return invalid("ids["+strconv.Itoa(i)+"]", "is there twice")
-		}
-		seen[id] = true
-	}
-	return nil
-}
-
 // optionalBody is jsonBody for a verb that can do without one.
 func (c *call) optionalBody() ([]byte, error) {
 	if c.r.ContentLength == 0 {
@@ -197,9 +179,6 @@ func (c *call) optionalBody() ([]byte, error) {
 	}
 	return c.jsonBody()
 }
-
-// maxConsolidated memories become one.
-const maxConsolidated = 100
 
 func (c *call) consolidate() error {
 	body, err := c.jsonBody()
@@ -217,7 +196,7 @@ func (c *call) consolidate() error {
 	if err := memory.ParseJSON(body, &in); err != nil {
 		return err
 	}
-	if err := checkIDs(in.IDs, 2, maxConsolidated); err != nil {
+	if err := memory.ValidateIDs(in.IDs, 2, memory.MaxConsolidated); err != nil {
 		return err
 	}
 	switch {

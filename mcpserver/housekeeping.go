@@ -33,6 +33,9 @@ func (s *Server) forget(ctx context.Context, r *request) (answer, error) {
 			r.fail(err)
 		}
 	}
+	if err := memory.ValidateQuery("pattern", f.Pattern); err != nil {
+		r.fail(err)
+	}
 	switch f.Tier {
 	case "", memory.TierShort, memory.TierMid, memory.TierLong:
 	default:
@@ -82,8 +85,8 @@ func (s *Server) consolidate(ctx context.Context, r *request) (answer, error) {
 	if r.err != nil {
 		return answer{}, r.err
 	}
-	if len(c.IDs) < 2 || len(c.IDs) > 100 {
-		return answer{}, invalid("ids", "must have 2 to 100 items")
+	if err := memory.ValidateIDs(c.IDs, 2, memory.MaxConsolidated); err != nil {
+		return answer{}, err
 	}
 	out, err := s.service.Consolidate(ctx, c, opt)
 	if err != nil {

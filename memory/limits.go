@@ -32,6 +32,7 @@ const (
 	MaxTTL            = 31_536_000 // seconds
 	MaxQuery          = 8 << 10    // bytes of what to recall or search for
 	MaxBulk           = 1000       // memories in one bulk call
+	MaxConsolidated   = 100        // memories that become one
 	MaxAccessCount    = 1_000_000
 	MinPriority       = 1
 	MaxPriority       = 10

@@ -125,6 +125,25 @@ func checkNamespace(field, ns string) error {
 // ValidateID applies contract 8.13 to an id that a client made: 1..128 bytes, not blank, no control character, no slash.
 func ValidateID(id string) error { return checkID("id", id) }
 
+// ValidateIDs takes a list of distinct ids.
+func ValidateIDs(ids []string, least, most int) error {
+	if len(ids) < least || len(ids) > most {
+		return fieldErrorf("ids", "must have %d to %d items", least, most)
+	}
+	seen := make(map[string]bool, len(ids))
+	for i, id := range ids {
+		field := "ids[" + strconv.Itoa(i) + "]"
+		if err := checkID(field, id); err != nil {
+			return err
+		}
+		if seen[id] {
+			return fieldErrorf(field, "is there twice")
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
 func checkID(field, id string) error {
 	if blank(id) || len(id) > MaxIDLen {
 		return fieldErrorf(field, "must have 1 to %d bytes", MaxIDLen)

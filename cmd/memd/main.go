@@ -86,7 +86,8 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newServe(), newMCP(), newDev(), newStatus(), newMembers(), newVerify(), newCA(), newKeys(), newVersion())
 	root.AddCommand(newStore(), newGet(), newList(), newUpdate(), newDelete(), newRecall(), newSearch(), newRevisions(), newStats(), newHealth(), newExport(), newImport(),
-		newNamespaces(), newAgents(), newCapabilities(), newSession())
+		newNamespaces(), newAgents(), newCapabilities(), newSession(),
+		newLink(), newUnlink(), newLinks(), newPromote(), newForget(), newConsolidate(), newCollect(), newArchive())
 	root.AddCommand(newKeyring())
 	root.AddCommand(newBackup(), newRestore(), newCompact())
 	return root

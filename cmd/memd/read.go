@@ -38,6 +38,10 @@ func showFull(w io.Writer, m *client.Full) error {
 	if err := showMemory(w, &m.Memory); err != nil {
 		return err
 	}
+	for i := range m.Links {
+		l := &m.Links[i]
+		fmt.Fprintf(w, "\nlink: %s %s %s\n", l.SourceID, l.Relation, l.TargetID)
+	}
 	for _, id := range m.Ambiguous {
 		fmt.Fprintf(w, "\nanother memory has the same title: %s\n", id)
 	}
