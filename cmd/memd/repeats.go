@@ -8,8 +8,8 @@ import (
 )
 
 // A line that says the same of the same peer is written a few times a minute; how often it
-// was left out stands in the next one that is written. Errors are for a human to look at and
-// are always written.
+// was left out stands in the next one that is written. Errors are for a human to look at, and
+// whoever asks for level debug wants all of it: both are always written.
 const (
 	repeatWindow = time.Minute
 	repeatLines  = 10   // of one kind in a window
@@ -47,7 +47,7 @@ const peerKey = "peer"
 
 // Handle implements slog.Handler.
 func (r *repeats) Handle(ctx context.Context, rec slog.Record) error {
-	if rec.Level < slog.LevelError {
+	if rec.Level < slog.LevelError && rec.Level > slog.LevelDebug {
 		kind := lineKind{rec.Level, rec.Message, r.peer}
 		rec.Attrs(func(a slog.Attr) bool {
 			if a.Key == peerKey {

@@ -43,9 +43,10 @@ func TestRepeats(t *testing.T) {
 	}
 	for range 100 {
 		say(h, slog.LevelError, "look")
+		say(h, slog.LevelDebug, "look")
 	}
-	if n := lines(); n != 100 {
-		t.Errorf("%d errors of 100", n)
+	if n := lines(); n != 200 {
+		t.Errorf("%d lines of 100 errors and 100 for debugging", n)
 	}
 	at = at.Add(repeatWindow)
 	say(h, slog.LevelWarn, "seed does not answer", "err", "b")
