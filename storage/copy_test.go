@@ -31,6 +31,7 @@ func names(t *testing.T, dir string) string {
 // A snapshot that is taken while rows are written is a store of its own, of one moment.
 func TestSnapshotFileUnderWrites(t *testing.T) {
 	s := storagetest.Open(t)
+	put(t, s, key("first"), doc("ns", "first", "v"))
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
