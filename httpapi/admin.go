@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/http/pprof" //nolint:gosec // its handlers are served on the admin address only, below
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -46,7 +47,7 @@ func profile(h http.HandlerFunc) func(*call) error {
 		select {
 		case profiling <- struct{}{}:
 			defer func() { <-profiling }()
-		default:
+		case <-time.After(time.Second):
 			return &problem{Status: http.StatusTooManyRequests, Code: "BUSY", Text: "another profile is being taken", RetryAfter: 5}
 		}
 		h(c, c.r)
