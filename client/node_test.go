@@ -19,7 +19,7 @@ func TestMirror(t *testing.T) {
 	for _, c := range []struct{ theirs, ours any }{
 		{httpapi.ClusterStatus{}, ClusterStatus{}}, {httpapi.Quorum{}, Quorum{}}, {httpapi.Member{}, Member{}},
 		{httpapi.WriteStatus{}, WriteStatus{}}, {httpapi.TierCount{}, TierCount{}}, {httpapi.NamespaceCount{}, NamespaceCount{}},
-		{httpapi.Membership{}, Membership{}},
+		{httpapi.Membership{}, Membership{}}, {httpapi.Diagnosis{}, Diagnosis{}}, {httpapi.Finding{}, Finding{}},
 	} {
 		if theirs, ours := names(c.theirs), names(c.ours); theirs != ours {
 			t.Errorf("%T says\n%s, the client\n%s", c.theirs, theirs, ours)

@@ -101,6 +101,7 @@ type Cluster struct {
 	kick     chan struct{} // something for Run's loop to do
 
 	mu       sync.Mutex
+	ml       *memberlist.Memberlist // while Run runs
 	meta     Meta
 	metaRaw  []byte // encoded meta
 	inbox    inbox

@@ -53,6 +53,14 @@ func (c *Cluster) Run(ctx context.Context) error {
 		_ = c.guard.Shutdown()
 		return fmt.Errorf("cluster: %w", err)
 	}
+	c.mu.Lock()
+	c.ml = ml
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.ml = nil
+		c.mu.Unlock()
+	}()
 	// Not before memberlist knows this node itself: a peer that asked earlier
 	// would get a list without us, and so without our cluster.
 	c.guard.start()

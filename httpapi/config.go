@@ -31,6 +31,7 @@ type Node interface {
 	Registrar
 	GossipKeys
 	Keeper
+	Doctor
 }
 
 // Config of a Door. Node and Self must be given.

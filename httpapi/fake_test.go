@@ -375,6 +375,10 @@ func (f *fake) Backup(ctx context.Context) (*Backup, error) {
 	return &Backup{Reader: strings.NewReader(f.body), Size: int64(len(f.body)), Close: func() error { f.calls++; return nil }}, nil
 }
 
+func (f *fake) Diagnose(ctx context.Context) (Diagnosis, error) {
+	return Diagnosis{Node: "n1", Version: "0.1.0", Findings: []Finding{{Severity: "error", Check: "tcp", About: "n2", Problem: "p", Remedy: "r"}}}, f.enter(ctx)
+}
+
 func (f *fake) Federated() bool { return true }
 func (f *fake) Version() string { return "0.1.0" }
 

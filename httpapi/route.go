@@ -132,6 +132,7 @@ func (d *Door) routes() *mux.Router {
 		http.MethodPost: needs(auth.Admin, (*call).changeKeyring),
 	})
 	add(wire.PathKeyring, verbs{http.MethodPost: needs(auth.Peer, (*call).ownKeys)})
+	add("/api/v1/doctor", verbs{http.MethodGet: needs(auth.Admin, (*call).doctor)})
 	add("/api/v1/backup", verbs{http.MethodGet: needs(auth.Admin, (*call).backup)})
 	add("/api/v1/health", verbs{http.MethodGet: needs(auth.Public, (*call).health)})
 	add("/livez", verbs{http.MethodGet: needs(auth.Public, (*call).live)})

@@ -80,6 +80,8 @@ func TestAnswers(t *testing.T) {
 		{"force it", "DELETE", "/api/v1/members/alive?force=1", "", nil, 200,
 			`{"removed":true,"name":"alive","n":2,"w":2,"dot":"0123456789abcdef:42","acks":2,"token":"TOKEN"}`},
 		{"remove what is no name", "DELETE", "/api/v1/members/n%2F3", "", nil, 400, `{"error":"name may only contain letters, digits and . _ -","code":"INVALID","field":"name"}`},
+		{"doctor", "GET", "/api/v1/doctor", "", nil, 200,
+			`{"node":"n1","version":"0.1.0","findings":[{"severity":"error","check":"tcp","about":"n2","problem":"p","remedy":"r"}]}`},
 		{"add a member", "PUT", "/api/v1/members/n3", "", nil, 200, `{"added":true,"name":"n3","n":3,"w":2,"existing":true,"acks":2,"token":"TOKEN"}`},
 		{"since, nothing new", "GET", "/api/v1/sync/since?" + cursor, "", nil, 304, ""},
 		{"since, nothing new, posted", "POST", "/api/v1/sync/since", cursor, []string{"Content-Type", wire.MediaForm}, 304, ""},

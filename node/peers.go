@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -104,6 +105,13 @@ func (s *skew) behind() (offset time.Duration) {
 		offset = min(offset, o)
 	}
 	return offset
+}
+
+// all are the offsets by peer.
+func (s *skew) all() map[string]time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.offsets)
 }
 
 // tooFar reports whether this node's clock is the odd one out.

@@ -30,7 +30,7 @@ func (s *Store) SnapshotFile(seen io.Writer) (f *os.File, size int64, closeFile 
 			return nil, 0, nil, fmt.Errorf("%w: a copy of the store needs %d bytes, %d are free", memory.ErrNoSpace, need, free)
 		}
 	}
-	if f, err = os.CreateTemp(s.cfg.Dir, tempPrefix+"*"); err != nil {
+	if f, err = os.CreateTemp(s.cfg.Dir, TempPrefix+"*"); err != nil {
 		return nil, 0, nil, err
 	}
 	path := f.Name()
@@ -55,8 +55,9 @@ func (s *Store) SnapshotFile(seen io.Writer) (f *os.File, size int64, closeFile 
 	return f, size, closeFile, nil
 }
 
-// tempPrefix begins the names of what is under construction in a data directory.
-const tempPrefix = "unfinished-"
+// TempPrefix begins the names of what is under construction in a data directory: a start
+// removes what is left of it.
+const TempPrefix = "unfinished-"
 
 // Install makes a store in dir, which must be empty or not there, of a data file that fill
 // writes. It is installed only if it can be opened and Verify finds nothing, and completely or
@@ -95,7 +96,7 @@ func emptyDir(dir string) (made bool, err error) {
 		return false, err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), tempPrefix) {
+		if !strings.HasPrefix(e.Name(), TempPrefix) {
 			return false, fmt.Errorf("%s is not empty: %w", dir, os.ErrExist)
 		}
 	}
@@ -104,7 +105,7 @@ func emptyDir(dir string) (made bool, err error) {
 
 // sweep removes what a process that was killed left under construction.
 func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+	left, err := filepath.Glob(filepath.Join(dir, TempPrefix+"*"))
 	for _, path := range left {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
@@ -183,7 +184,7 @@ func fileSize(path string) (int64, error) {
 // build has a data file made in a directory of its own, judges it, and renames it to where
 // the store of dir is.
 func build(ctx context.Context, dir string, makeFile func(path string) error) (found []Finding, err error) {
-	temp, err := os.MkdirTemp(dir, tempPrefix+"*")
+	temp, err := os.MkdirTemp(dir, TempPrefix+"*")
 	if err != nil {
 		return nil, err
 	}

@@ -146,8 +146,11 @@ func (snap *snapshot) digest() string {
 
 // Free is how many bytes this process may still write on the disk of the store. An error
 // also where that cannot be known.
-func (s *Store) Free() (uint64, error) {
-	free, err := freeBytes(s.cfg.Dir)
+func (s *Store) Free() (uint64, error) { return FreeBytes(s.cfg.Dir) }
+
+// FreeBytes is Free of any directory.
+func FreeBytes(dir string) (uint64, error) {
+	free, err := freeBytes(dir)
 	if err == nil && free == math.MaxUint64 {
 		err = errors.ErrUnsupported
 	}

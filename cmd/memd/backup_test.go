@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,8 +13,14 @@ import (
 	"github.com/memd/memd/node"
 )
 
-// runNode runs a node in this process until the test ends.
-func runNode(t *testing.T, change func(*node.Config)) *node.Node {
+// running is a node in this process.
+type running struct {
+	node *node.Node
+	dir  string
+	stop func() // once; the test does it otherwise
+}
+
+func startNode(t *testing.T, change func(*node.Config)) *running {
 	t.Helper()
 	cfg := node.Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Version: "test"}
 	change(&cfg)
@@ -21,26 +28,39 @@ func runNode(t *testing.T, change func(*node.Config)) *node.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop := sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
+	return &running{n, cfg.DataDir, stop}
+}
+
+func awaitReady(t *testing.T, n *node.Node) {
+	t.Helper()
 	c, err := client.New(client.Config{Servers: []string{n.HTTPAddr()}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for deadline := time.Now().Add(20 * time.Second); c.Ready(ctx) != nil; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); c.Ready(t.Context()) != nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal(c.Ready(ctx))
+			t.Fatal(c.Ready(t.Context()))
 		}
 	}
-	return n
+}
+
+// runNode runs a node until the test ends.
+func runNode(t *testing.T, change func(*node.Config)) *node.Node {
+	t.Helper()
+	r := startNode(t, change)
+	awaitReady(t, r.node)
+	return r.node
 }
 
 // TestBackupCommands takes a node's memories to another one by a file.

@@ -89,6 +89,6 @@ func newRoot() *cobra.Command {
 		newNamespaces(), newAgents(), newCapabilities(), newSession(),
 		newLink(), newUnlink(), newLinks(), newPromote(), newForget(), newConsolidate(), newCollect(), newArchive())
 	root.AddCommand(newKeyring())
-	root.AddCommand(newBackup(), newRestore(), newCompact())
+	root.AddCommand(newBackup(), newRestore(), newCompact(), newDoctor())
 	return root
 }

@@ -211,9 +211,13 @@ func TestReplaceForGood(t *testing.T) {
 		if op := m.client("early").add(n2, "too early", "content", options{w: 1}); op.Status != 503 {
 			return fmt.Errorf("a removed node took a write: %d", op.Status)
 		}
-		out, err := m.memd("members", "add", n2.name, "--server", m.nodes[0].http)
-		if err != nil || !strings.Contains(out, "2 of 3 members") {
-			return fmt.Errorf("%s: %w", out, err)
+		var out string
+		m.eventually(10*time.Second, func() (err error) { // until gossip shows it there
+			out, err = m.memd("members", "add", n2.name, "--server", m.nodes[0].http)
+			return err
+		})
+		if !strings.Contains(out, "2 of 3 members") {
+			return fmt.Errorf("members add says %s", out)
 		}
 		m.whole(3)
 		l.follow()
