@@ -67,8 +67,9 @@ type request struct {
 }
 
 type fetched struct {
-	page *wire.Page
-	req  *request
+	page     *wire.Page
+	req      *request
+	withheld bool // it tells of more that is withheld than the pages before it
 }
 
 // Summary is what a pull came to. It is final when the session is done.
@@ -121,6 +122,8 @@ func (s *Session) Next(now time.Time) (wire.SinceRequest, bool) {
 			reserved.Union(s.applying.page.Tail.Covers)
 		}
 	}
+	// What the peer withholds it need not look at again with every page.
+	reserved.Union(s.sum.Withheld)
 	reserved = reserved.Minus(mine)
 	if s.cfg.Mutants.Has(mutant.ReservedInCursor) {
 		r.cursor = mine.Clone()
@@ -140,7 +143,7 @@ func (s *Session) renew(now time.Time, mine clock.Clock) (others clock.Clock) {
 	if s.applying != nil {
 		until = now.Add(holdTime)
 	}
-	return s.cfg.Leases.Acquire(s.lease, s.known.Minus(mine), now, until).Minus(mine)
+	return s.cfg.Leases.Acquire(s.lease, s.known.Minus(mine).Minus(s.sum.Withheld), now, until).Minus(mine)
 }
 
 // Drop forgets the request in flight: it was given up before it was answered, and Next
@@ -197,12 +200,13 @@ func (s *Session) Got(now time.Time, page *wire.Page, err error) {
 		s.err = fmt.Errorf("%w: floor of %d dots", wire.ErrReconcile, page.Head.Floor.Count())
 		return
 	}
-	f := &fetched{page, req}
+	f := &fetched{page: page, req: req, withheld: !page.Withheld.Minus(s.sum.Withheld).Empty()}
+	s.sum.Withheld = s.sum.Withheld.Clone()
+	s.sum.Withheld.Union(page.Withheld)
 	switch {
 	case page.Tail.Complete:
 		s.last, s.final = true, req
-		s.sum.Withheld = page.Withheld
-	case f.claims().Empty():
+	case f.claims().Empty() && !f.withheld:
 		s.last = true // no progress, see Applied
 	}
 	if s.applying == nil {
@@ -279,7 +283,7 @@ func (f *fetched) claims() clock.Clock { return f.page.Tail.Covers.Minus(f.req.c
 func progress(f *fetched, mine clock.Clock) bool {
 	claims := f.claims()
 	if claims.Empty() {
-		return f.page.Tail.Complete
+		return f.page.Tail.Complete || f.withheld
 	}
 	return !claims.Intersect(mine).Empty()
 }

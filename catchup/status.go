@@ -61,7 +61,7 @@ func (m *Manager) Status() []PeerStatus {
 		p.measure(mine)
 		s := PeerStatus{
 			Name: name, LastOK: p.lastOK, LastErr: p.lastErr, Failures: p.agenda.backoff.failures,
-			MissingDots: p.missing(mine).Count(), WithheldDots: p.withheld.Count(),
+			MissingDots: p.missing(mine).Count(), WithheldDots: p.withheld.Minus(mine).Count(), // less what came as the past of a row
 			Pulling: p.pulling, LastTrigger: p.lastWhy, LastPull: p.lastPull,
 			RTT: p.rtt, NotBefore: p.agenda.backoff.until,
 		}

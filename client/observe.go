@@ -41,15 +41,16 @@ type Quorum struct {
 
 // Member is one registered member as the node sees it.
 type Member struct {
-	Name        string     `json:"name"`
-	State       string     `json:"state"` // "self", "alive", "suspect", "dead", "left", "unknown"
-	Addr        string     `json:"addr"`  // host:port of its HTTP
-	ClockHash   string     `json:"clock_hash"`
-	LagDots     uint64     `json:"lag_dots"` // writes that it has and the node lacks
-	LagSeconds  float64    `json:"lag_seconds"`
-	LastSuccess *time.Time `json:"last_success,omitzero"` // of a pull from it
-	Breaker     string     `json:"breaker"`               // of pushes to it: "closed", "open", "half-open"
-	Acked       uint64     `json:"acked"`                 // writes of the node that it has durably
+	Name         string     `json:"name"`
+	State        string     `json:"state"` // "self", "alive", "suspect", "dead", "left", "unknown"
+	Addr         string     `json:"addr"`  // host:port of its HTTP
+	ClockHash    string     `json:"clock_hash"`
+	LagDots      uint64     `json:"lag_dots"` // writes that it has and the node lacks
+	LagSeconds   float64    `json:"lag_seconds"`
+	WithheldDots uint64     `json:"withheld_dots"`         // writes that it has and the node may not have
+	LastSuccess  *time.Time `json:"last_success,omitzero"` // of a pull from it
+	Breaker      string     `json:"breaker"`               // of pushes to it: "closed", "open", "half-open"
+	Acked        uint64     `json:"acked"`                 // writes of the node that it has durably
 }
 
 // WriteStatus says who has one write.

@@ -51,10 +51,11 @@ type Member struct {
 	ClockHash string `json:"clock_hash"`
 	// LagDots and LagSeconds say how far this node is behind it: writes that it has and
 	// this node lacks, and for how long some have been missing.
-	LagDots     uint64     `json:"lag_dots"`
-	LagSeconds  float64    `json:"lag_seconds"`
-	LastSuccess *time.Time `json:"last_success,omitempty"` // of a pull from it
-	Breaker     string     `json:"breaker"`                // "closed", "open", "half-open"; of pushes to it
+	LagDots      uint64     `json:"lag_dots"`
+	LagSeconds   float64    `json:"lag_seconds"`
+	WithheldDots uint64     `json:"withheld_dots,omitzero"` // writes that it has and a policy hides from this node
+	LastSuccess  *time.Time `json:"last_success,omitempty"` // of a pull from it
+	Breaker      string     `json:"breaker"`                // "closed", "open", "half-open"; of pushes to it
 	// Acked counts the writes of this process that it has reported durable.
 	Acked uint64 `json:"acked"`
 }

@@ -50,6 +50,9 @@ type Config struct {
 	// GossipKeys encrypt gossip, each of 16, 24 or 32 bytes: the first one what is sent. None
 	// = gossip is not encrypted. Changes of a running mesh go before it, see keyring.
 	GossipKeys [][]byte
+	// PeerAllowlist is a file of the namespaces that each peer may have, see allowlist; "" =
+	// every peer has everything. It is read again when it changes.
+	PeerAllowlist string
 	// PeerNetworks are where peers may be; none = anywhere but loopback (unless this node is
 	// there too), link-local and metadata addresses.
 	PeerNetworks []netip.Prefix

@@ -41,6 +41,7 @@ type Node struct {
 
 	files  *trust.Files // nil without TLS
 	ring   *keyring
+	allow  *allowlist // nil = every peer has everything
 	store  *storage.Store
 	gossip *cluster.Cluster
 	client *wire.Client
@@ -120,7 +121,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	n.client = wire.NewClient(self, n.clientConfig())
 	n.push = replication.New(replication.Config{
-		Self: self, Pusher: pusher{n.client}, Peers: n.pushPeers, Nudge: n.nudge, Behind: n.peerBehind,
+		Self: self, Pusher: pusher{n.client}, Peers: n.pushPeers, Nudge: n.nudge, Behind: n.peerBehind, Hides: n.pushHides(),
 		Timeout: cfg.QuorumTimeout, Log: n.log, Registerer: cfg.Registry, Mutants: cfg.Mutants,
 	})
 	n.pull = catchup.New(catchup.Config{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/memd/memd/trust"
@@ -12,6 +13,9 @@ import (
 
 // loadFiles reads what says whom this node trusts.
 func (n *Node) loadFiles() (err error) {
+	if n.allow, err = openAllowlist(n.cfg.PeerAllowlist); err != nil {
+		return fmt.Errorf("peer-allowlist: %w", err)
+	}
 	if n.cfg.TLSCert == "" {
 		return nil
 	}
@@ -107,8 +111,31 @@ func (n *Node) reload() error {
 		}
 		errs = append(errs, err)
 	}
-	if n.cfg.Keys != nil {
-		errs = append(errs, n.cfg.Keys.Refresh())
+	if n.allow != nil {
+		changed, err := n.allow.reload()
+		if changed {
+			n.log.Info("the allowlist of peers was read again")
+			n.push.NudgeAll() // what was denied may be there for the asking
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// maxRagged is how many intervals a peer's clock may have before rows that make more of
+// them are left to its pulls: it would refuse them (storage, over the cap of gaps).
+const maxRagged = 512
+
+// pushHides keeps rows from the push streams of peers that may not have them; nil if
+// every peer may have everything.
+func (n *Node) pushHides() func(peer string, raw []byte) bool {
+	if n.allow == nil {
+		return nil
+	}
+	return func(peer string, raw []byte) bool {
+		if n.allow.of(peer) == nil {
+			return false
+		}
+		return n.push.AckedClock(peer).Intervals() > maxRagged || n.allow.hides(peer, raw)
+	}
 }

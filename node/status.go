@@ -134,7 +134,7 @@ func (n *Node) memberStatus(m memory.Member, state, addr string, p replication.P
 		if c.Name != m.Name {
 			continue
 		}
-		out.LagDots, out.LagSeconds = c.MissingDots, c.LagSeconds
+		out.LagDots, out.LagSeconds, out.WithheldDots = c.MissingDots, c.LagSeconds, c.WithheldDots
 		if !c.LastOK.IsZero() {
 			at := c.LastOK
 			out.LastSuccess = &at

@@ -20,7 +20,7 @@ import (
 func (n *Node) Since(_ context.Context, r wire.SinceRequest) (httpapi.Delta, error) {
 	n.store.ObserveClock(r.Cursor)
 	n.push.Heard(r.Peer)
-	page, err := n.store.Since(storage.SinceRequest{Cursor: r.Cursor, Reserved: r.Reserved, Scope: r.Scope, LimitBytes: r.LimitBytes})
+	page, err := n.allow.since(n.store, r.Peer, storage.SinceRequest{Cursor: r.Cursor, Reserved: r.Reserved, Scope: r.Scope, LimitBytes: r.LimitBytes})
 	switch {
 	case errors.Is(err, storage.ErrScope):
 		return httpapi.Delta{}, &wire.StatusError{Status: http.StatusMisdirectedRequest, Code: "scope", Message: "this node keeps the scope * only"}

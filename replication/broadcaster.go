@@ -227,6 +227,17 @@ func (b *Broadcaster) Heard(peer string) {
 	}
 }
 
+// NudgeAll tells every peer that has a stream what this node has, so that it asks for what
+// it lacks.
+func (b *Broadcaster) NudgeAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.senders {
+		p.nudge = true
+		p.wake()
+	}
+}
+
 // Resumed says that this process stood still until now: what is in flight gets its full
 // time again, for what was overdue may lie in the socket, unread.
 func (b *Broadcaster) Resumed() {

@@ -42,6 +42,9 @@ type Config struct {
 	Peers func() []wire.Peer
 	// Nudge returns what a peer that may have missed rows is told of this node.
 	Nudge func() wire.Nudge
+	// Hides tells that a row must not be sent to a peer; nil = none. It is called with locks
+	// held and must not block. The peer is left to pull, which tells it what is withheld.
+	Hides func(peer string, raw []byte) bool
 	// Behind is called when a peer can no longer be kept up by pushes alone: it has to
 	// pull. It must not block; it may be called on the storage writer.
 	Behind func(peer string)

@@ -133,6 +133,8 @@ type Frame struct {
 // Queue is what one peer still has to get of a Log: rows that may have been lost on the
 // way (again), then those that it has not been sent. Not safe for concurrent use.
 type Queue struct {
+	Hides func(raw []byte) bool // rows that are not for this peer; nil = none
+
 	log            *Log
 	again, against uint64 // places to look at again, below next
 	next           uint64
@@ -175,7 +177,8 @@ func (q *Queue) Overflow() (lost int) {
 
 // Take fills f with the next rows, at most maxRows of together maxBytes bytes (one row
 // always fits), all of one origin, and reports whether there was one. Rows that are
-// due again and that the peer has by now are left out. f.Rows is overwritten in place.
+// due again and that the peer has by now are left out, and so are those
+// that Hides keeps from it. f.Rows is overwritten in place.
 func (q *Queue) Take(f *Frame, maxRows, maxBytes int, has func(origin clock.Origin, lo, hi uint64) bool) bool {
 	q.Overflow() // the caller counts; here it only keeps the places valid
 	*f = Frame{Rows: f.Rows[:0]}
@@ -190,6 +193,10 @@ func (q *Queue) Take(f *Frame, maxRows, maxBytes int, has func(origin clock.Orig
 		}
 		e := q.log.at(*place)
 		if place == &q.again && has(e.Dot.Origin, e.Dot.Counter, e.Dot.Counter) {
+			*place++
+			continue
+		}
+		if q.Hides != nil && q.Hides(e.Raw) {
 			*place++
 			continue
 		}

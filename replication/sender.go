@@ -46,7 +46,7 @@ const (
 )
 
 func newSender(b *Broadcaster, peer wire.Peer) *sender {
-	return &sender{
+	p := &sender{
 		b: b, name: peer.Name, peer: peer,
 		m:       b.metrics.of(peer.Name),
 		kick:    make(chan struct{}, 1),
@@ -55,6 +55,10 @@ func newSender(b *Broadcaster, peer wire.Peer) *sender {
 		queue:   NewQueue(b.log),
 		cutAt:   time.Now(),
 	}
+	if hides := b.cfg.Hides; hides != nil {
+		p.queue.Hides = func(raw []byte) bool { return hides(p.name, raw) }
+	}
+	return p
 }
 
 // start is called with b.mu held.

@@ -28,6 +28,7 @@ func TestScriptedMutants(t *testing.T) {
 		mutant.HLCUnbounded:        futureDoesNotDrag,
 		mutant.StampFromWall:       successorSortsAbove,
 		mutant.FilteredAdvances:    noScopeButAll,
+		mutant.WithheldCovered:     withheldIsNotClaimed,
 		mutant.CollisionOverwrites: firstBytesStay,
 		mutant.OverCapDrops:        raggedClockKeepsItsClaims,
 		mutant.EndlessPage:         pagesEnd,

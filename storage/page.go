@@ -27,6 +27,7 @@ type pageBuilder struct {
 	// Every missing dot that was looked at is in one of them.
 	covered clock.Clock
 	left    clock.Clock
+	hidden  clock.Clock
 
 	arena  []byte // free room for row bytes: one allocation for many rows
 	full   bool   // the page ends here
@@ -51,6 +52,11 @@ func newPageBuilder(tx *Tx, r SinceRequest) (*pageBuilder, error) {
 		b.limit = DefaultPage
 	}
 	b.limit = min(b.limit, MaxPage)
+	if !r.Hidden.Empty() && r.Guard != nil {
+		b.page.Lasting = r.Hidden.Intersect(b.missing)
+		b.hidden = b.page.Lasting.Clone()
+		b.missing = b.missing.Minus(b.hidden)
+	}
 	if k, _ := b.quar.Cursor().First(); k == nil {
 		b.quar = nil
 	}
@@ -98,7 +104,7 @@ func (b *pageBuilder) noEntry(o clock.Origin, lo, hi uint64) {
 
 // visit deals with one missing dot of the record under k.
 func (b *pageBuilder) visit(d clock.Dot, k []byte) error {
-	if b.covered.Contains(d) || b.left.Contains(d) {
+	if b.covered.Contains(d) || b.left.Contains(d) || b.hidden.Contains(d) {
 		return nil // an earlier dot brought its record up
 	}
 	if b.steps++; b.steps > maxSteps {
@@ -136,6 +142,9 @@ func (b *pageBuilder) offer(d clock.Dot, raw []byte) (speaks bool, err error) {
 	if err != nil {
 		return true, b.lose(d, fmt.Errorf("%w: %w", ErrCorrupt, err))
 	}
+	if b.tx.guard != nil && b.hides(d, &env) {
+		return true, nil
+	}
 	if len(env.Dots) == 1 && env.Dots[0] == d && env.Context.Empty() && b.mutants == 0 {
 		// Most rows: written once, and missing because d is.
 		if b.fits(raw) {
@@ -162,6 +171,12 @@ func (b *pageBuilder) offerQuarantined(d clock.Dot, raw []byte) error {
 	env, err := memory.DecodeEnvelope(raw)
 	if err != nil {
 		return b.lose(d, fmt.Errorf("%w: quarantined bytes: %w", ErrCorrupt, err))
+	}
+	if b.tx.guard != nil { // nobody can say where it belongs
+		b.withhold(clock.Of(env.Dots...), env.Context, true)
+		if b.hidden.Contains(d) {
+			return nil
+		}
 	}
 	var kept clock.Clock
 	for _, sibling := range env.Dots {
@@ -245,6 +260,13 @@ func (b *pageBuilder) finish() *Page {
 		p.Covers = b.missing.Minus(b.left)
 	} else {
 		p.Covers = b.covered.Intersect(b.missing)
+	}
+	if !b.hidden.Empty() {
+		p.Withheld, p.Lasting = b.hidden.Minus(b.covered), p.Lasting.Minus(b.covered)
+		p.Covers = p.Covers.Minus(p.Withheld)
+		if b.mutants.Has(mutant.WithheldCovered) {
+			p.Covers.Union(p.Withheld)
+		}
 	}
 	if b.mutants.Has(mutant.HeadClockOnPartial) {
 		p.Covers = p.Clock

@@ -14,7 +14,12 @@ type SinceRequest struct {
 	Cursor clock.Clock // what the peer durably has
 	// Reserved is what the peer is fetching elsewhere at this moment. It is not had: only
 	// left alone (replication.md B7).
-	Reserved   clock.Clock
+	Reserved clock.Clock
+	// Guard hides records from the peer, see Page.Withheld; nil = none. Hidden are dots
+	// that an earlier page with the same guard has given as Lasting: they are not looked at
+	// again.
+	Guard      Guard
+	Hidden     clock.Clock
 	LimitBytes int // of row bytes; 0 = DefaultPage, at most MaxPage. One row always fits.
 }
 
@@ -43,8 +48,13 @@ type Page struct {
 	Covers clock.Clock
 	// Complete: everything missing that was not reserved elsewhere is covered.
 	Complete bool
-	Withheld clock.Clock // hidden from this peer by policy; empty in this version
-	HLC      clock.Stamp
+	// Withheld are missing dots that Guard hides from the peer, as far as they were looked
+	// at. They are not covered: the peer must not claim what it does not have.
+	Withheld clock.Clock
+	// Lasting are those of Withheld that stay so until their record changes, and with it its
+	// dots.
+	Lasting clock.Clock
+	HLC     clock.Stamp
 }
 
 // Since builds one page in one short read transaction. Errors: ErrScope, or what stopped
@@ -68,7 +78,7 @@ func (s *Store) Since(r SinceRequest) (*Page, error) {
 	}
 	var p *Page
 	err := s.View(func(tx *Tx) error {
-		b, err := newPageBuilder(tx, r)
+		b, err := newPageBuilder(tx.Within(r.Guard), r)
 		if err != nil {
 			return err
 		}

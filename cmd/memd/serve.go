@@ -31,6 +31,7 @@ type serveConfig struct {
 	gossipKeys      []string
 	gossipKeyFile   string
 	peerNetworks    []string
+	peerAllowlist   string
 	join            []string
 	bootstrapExpect int
 	quorumWrites    int
@@ -57,7 +58,6 @@ type serveConfig struct {
 // laterFlags are part of the command line and come with a later version: set, they are
 // refused, so that nobody believes to be protected by what is not there yet.
 var laterFlags = []struct{ name, usage string }{
-	{"peer-allowlist", "file: peer name to namespaces that it may pull"},
 	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
 	{"embeddings-model", "model to ask it for"},
 }
@@ -81,6 +81,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.gossipAdvertise, "gossip-advertise", "", "host:port that peers use for gossip (default: the listen address)")
 	f.StringSliceVar(&c.gossipKeys, "gossip-key", nil, "base64 key of 16, 24 or 32 bytes that encrypts gossip; repeated, the first one encrypts and all are understood")
 	f.StringVar(&c.gossipKeyFile, "gossip-key-file", "", "file that holds gossip keys, one a line, in the order of gossip-key")
+	f.StringVar(&c.peerAllowlist, "peer-allowlist", "", "file of lines \"name namespace...\": what each peer may have, * is all; who is not in it has nothing; re-read when it changes and on SIGHUP")
 	f.StringSliceVar(&c.peerNetworks, "peer-networks", nil, "CIDRs: addresses of peers are used only inside them (default: anywhere but loopback, if this node is not there, link-local and metadata addresses)")
 	f.StringSliceVar(&c.join, "join", nil, "gossip addresses of seeds, host:port; retried for ever, names resolved anew")
 	f.IntVar(&c.bootstrapExpect, "bootstrap-expect", 1, "registered members to wait for on a brand-new cluster")
@@ -151,6 +152,8 @@ func (c *serveConfig) check() error {
 	}
 	c.join, c.allowedHosts = compact(c.join), compact(c.allowedHosts)
 	switch {
+	case c.peerAllowlist != "" && c.tlsCA == "":
+		return errors.New("--peer-allowlist needs --tls-ca: else a peer may take any name")
 	case c.quorumTimeout <= 0:
 		return errors.New("--quorum-timeout must be above 0")
 	case c.rateLimit < 0, c.maxConnections < 1:
@@ -228,7 +231,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
 		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
-		GossipKeys: c.decodedGossipKeys(), PeerNetworks: networks, GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
+		GossipKeys: c.decodedGossipKeys(), PeerNetworks: networks, PeerAllowlist: c.peerAllowlist, GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})

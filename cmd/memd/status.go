@@ -76,6 +76,11 @@ func showStatus(w io.Writer, s *client.ClusterStatus) error {
 	if s.Quarantined > 0 {
 		rows = append(rows, []string{"quarantined", fmt.Sprintf("%s that cannot be read", count(s.Quarantined, "row"))})
 	}
+	for _, m := range s.Members {
+		if m.WithheldDots > 0 {
+			rows = append(rows, []string{"withheld", fmt.Sprintf("%s of %s, by its --peer-allowlist", count(m.WithheldDots, "write"), m.Name)})
+		}
+	}
 	if err := table(w, rows); err != nil {
 		return err
 	}

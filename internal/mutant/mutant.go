@@ -39,6 +39,7 @@ const (
 	RollbackOnMiss                      // 29: a write that missed W is undone
 	RetryNewDot                         // 30: a retry of an idempotency key writes again
 	FilteredAdvances                    // 32: a filtered pull advances the full clock
+	WithheldCovered                     // 31, 32: a page covers what it withholds
 	CopyClockOnRelay                    // 33: the clock of a relaying peer is copied instead of earned
 	PoisonSkip                          // 34: a defective row is covered without being kept
 	StripUnknown                        // 35: unknown fields are dropped when a row is stored
@@ -78,7 +79,7 @@ var names = [...]string{
 	"TimeWatermark", "SkipFailedRow", "PageEdgeDrop", "MaxCounterClock", "HoleCovered", "HeadClockOnPartial",
 	"ClockBeforeRows", "AckBeforeFsync", "ReuseOrigin", "AckTwicePerName", "ReviveCovered", "NoAbsorb",
 	"DropDeletedRow", "UniqueTitles", "RenameKeepsTitle", "HLCUnbounded", "StampFromWall", "QuorumFromGossip",
-	"RollbackOnMiss", "RetryNewDot", "FilteredAdvances", "CopyClockOnRelay", "PoisonSkip", "StripUnknown",
+	"RollbackOnMiss", "RetryNewDot", "FilteredAdvances", "WithheldCovered", "CopyClockOnRelay", "PoisonSkip", "StripUnknown",
 	"NoReservations", "LeakReservation", "OffsetCursor", "TruncatedIsComplete", "DeadHoleIsLag", "DeadHoleSeen",
 	"CollisionOverwrites", "HLCDecidesDelete", "CollapseInState", "ReservedInCursor", "HighestCounterAck",
 	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",

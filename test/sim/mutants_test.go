@@ -71,6 +71,7 @@ var elsewhere = []struct {
 	where  string
 }{
 	{mutant.DeadHoleIsLag, "47", "TestDeadHoleIsNoLag, here, with the real manager in fake time"},
+	{mutant.WithheldCovered, "31, 32", "TestWithheld in storage, TestAllowlist in node: no node of the simulation is denied anything"},
 	{mutant.RemovedCounts, "38", "TestRemovedDoesNotCount in test/clustertest: acks of a name are a matter of whole nodes"},
 	{mutant.RegistrationRevives, "38", "TestRemovalWins in test/clustertest"},
 	{mutant.PauseUnnoticed, "22", "catchup TestMutantsOfPauses; whole nodes: TestMutantsOfNodes, here"},
