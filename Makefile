@@ -5,7 +5,7 @@ SEEDS    ?= 2000
 FUZZTIME ?= 30s
 BENCH    ?= .
 
-.PHONY: build test race lint sim fuzz chaos conformance cli deploy bench
+.PHONY: build test race lint sim fuzz chaos conformance openapi cli deploy bench
 
 build: ## the static binary, bin/memd
 	CGO_ENABLED=0 go build -trimpath -o bin/memd ./cmd/memd
@@ -35,6 +35,9 @@ chaos: ## the built binary under real faults
 
 conformance: ## the official MCP suite and the inspector, pinned; needs npm
 	go test -tags conformance -count=1 -timeout 10m -v ./test/conformance
+
+openapi: ## requests and answers of every route against openapi.yaml, in a module of its own
+	cd test/openapi && go vet ./... && go test -count=1 -timeout 5m ./...
 
 cli: ## the binary's command line against scripts, in a module of its own
 	cd test/cli && go vet ./... && go test -count=1 -timeout 5m ./...

@@ -120,6 +120,7 @@ func (d *Door) routes() *mux.Router {
 	add("/api/v1/agents", verbs{http.MethodGet: read((*call).agents), http.MethodPost: write((*call).registerAgent)})
 	add("/api/v1/session/start", verbs{http.MethodPost: read((*call).sessionStart)})
 	add("/api/v1/capabilities", verbs{http.MethodGet: needs(auth.Any, (*call).capabilities)})
+	add("/api/v1/openapi.yaml", verbs{http.MethodGet: needs(auth.Any, (*call).openAPI)})
 	add("/api/v1/stats", verbs{http.MethodGet: read((*call).stats)})
 	add("/api/v1/cluster", verbs{http.MethodGet: needs(auth.Read, (*call).cluster)})
 	add("/api/v1/members", verbs{http.MethodGet: needs(auth.Read, (*call).members)})
