@@ -82,7 +82,8 @@ func TestCatchUpBytes(t *testing.T) {
 	}
 }
 
-// metric sums a counter of a node over the series that have the label value.
+// metric sums a counter of a node over the series that have the label value; "" is the
+// one without labels.
 func metric(t testing.TB, n *Node, name, value string) (sum float64) {
 	t.Helper()
 	families, err := n.cfg.Registry.Gather()
@@ -94,6 +95,9 @@ func metric(t testing.TB, n *Node, name, value string) (sum float64) {
 			continue
 		}
 		for _, m := range f.GetMetric() {
+			if value == "" && len(m.GetLabel()) == 0 {
+				sum += m.GetCounter().GetValue()
+			}
 			for _, l := range m.GetLabel() {
 				if l.GetValue() == value {
 					sum += m.GetCounter().GetValue()

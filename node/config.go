@@ -64,6 +64,8 @@ type Config struct {
 
 	// NoArchive deletes what expires, and what is forgotten, without putting it aside.
 	NoArchive bool
+	// SweepInterval is about how often this node looks for what has expired; 0 = 30 min.
+	SweepInterval time.Duration
 
 	BootstrapExpect int           // members to wait for on a brand-new cluster; 0 = 1
 	QuorumWrites    int           // W; 0 = majority of the registered members
@@ -100,7 +102,7 @@ func (c *Config) validate() error {
 		return fmt.Errorf("quorum-writes is %d; it cannot be negative", c.QuorumWrites)
 	case c.BootstrapExpect < 0:
 		return fmt.Errorf("bootstrap-expect is %d; it cannot be negative", c.BootstrapExpect)
-	case c.QuorumTimeout < 0 || c.CatchupInterval < 0:
+	case c.QuorumTimeout < 0 || c.CatchupInterval < 0 || c.SweepInterval < 0:
 		return errors.New("times cannot be negative")
 	case c.BootstrapExpect > 1 && c.QuorumWrites > c.BootstrapExpect:
 		return fmt.Errorf("quorum-writes is %d with %d members expected: no write could succeed", c.QuorumWrites, c.BootstrapExpect)
@@ -109,6 +111,9 @@ func (c *Config) validate() error {
 		return fmt.Errorf("mcp-tools is %w", err)
 	}
 	c.BootstrapExpect = max(c.BootstrapExpect, 1)
+	if c.SweepInterval == 0 {
+		c.SweepInterval = 30 * time.Minute
+	}
 	if c.QuorumTimeout == 0 {
 		c.QuorumTimeout = 2 * time.Second
 	}

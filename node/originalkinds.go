@@ -95,6 +95,9 @@ func syncLink(l *wire.SyncLink) (memory.Link, error) {
 	if l.CreatedAt != "" {
 		body.CreatedAt = &l.CreatedAt
 	}
+	if l.Relation == "" {
+		body.Relation = memory.DefaultRelation
+	}
 	raw, err := memory.AppendJSON(nil, body)
 	if err != nil {
 		return memory.Link{}, err

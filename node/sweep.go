@@ -13,14 +13,12 @@ import (
 	"github.com/memd/memd/storage"
 )
 
-// sweepInterval is how often a node looks for what has expired, about: each waits for a
-// time of its own, so that they do not all look at once.
-const sweepInterval = 30 * time.Minute
-
 // runSweep takes away what has expired. Everybody has hidden it long before; what is left
-// to do is one delete, which reaches every node like any other.
+// to do is one delete, which reaches every node like any other. Each node waits for a time
+// of its own, so that they do not all look at once.
 func (n *Node) runSweep(ctx context.Context) error {
-	timer := time.NewTimer(rand.N(sweepInterval))
+	every := n.cfg.SweepInterval
+	timer := time.NewTimer(rand.N(every))
 	defer timer.Stop()
 	for {
 		select {
@@ -35,7 +33,7 @@ func (n *Node) runSweep(ctx context.Context) error {
 		if sum.Count > 0 {
 			n.log.Info("swept what had expired", "memories", sum.Count, "archived", sum.Archived)
 		}
-		timer.Reset(sweepInterval*3/4 + rand.N(sweepInterval/2))
+		timer.Reset(every*3/4 + rand.N(every/2+1))
 	}
 }
 
@@ -57,7 +55,7 @@ func (n *Node) isMine(key memory.Key, due time.Duration) bool {
 			before++
 		}
 	}
-	return due >= time.Duration(before)*2*sweepInterval
+	return due >= time.Duration(before)*2*n.cfg.SweepInterval
 }
 
 func draw(name string, key memory.Key) uint64 {

@@ -48,19 +48,19 @@ type Answer struct {
 	Dot      string `json:"dot"`
 	Acks     int    `json:"acks"`
 	Existing bool   `json:"existing"`
-	Deleted  bool   `json:"deleted"`
+	Deleted  any    `json:"deleted"` // true, or how many
 	Created  int    `json:"created"`
 
-	Error      string            `json:"error"`
-	Code       string            `json:"code"`
-	Got        int               `json:"got"`
-	Needed     int               `json:"needed"`
-	Reason     string            `json:"reason"`
-	Committed  any               `json:"committed"` // "local", "unknown" or false
-	StatusURL  string            `json:"status_url"`
-	Missing    map[string]string `json:"missing"`
-	Reasons    []string          `json:"reasons"`
-	ExistingID string            `json:"existing_id"`
+	Error      string   `json:"error"`
+	Code       string   `json:"code"`
+	Got        int      `json:"got"`
+	Needed     int      `json:"needed"`
+	Reason     string   `json:"reason"`
+	Committed  any      `json:"committed"` // "local", "unknown" or false
+	StatusURL  string   `json:"status_url"`
+	Missing    dots     `json:"missing"`
+	Reasons    []string `json:"reasons"`
+	ExistingID string   `json:"existing_id"`
 
 	Memory   *Record `json:"memory"`
 	Siblings []struct {
@@ -75,10 +75,27 @@ type Answer struct {
 		Memory *Record `json:"memory"`
 	} `json:"revisions"`
 
+	Links          []json.RawMessage `json:"links"`
+	LinksCount     int               `json:"links_count"`
+	ArchivedTotal  int               `json:"archived_total"`
+	ExpiredDeleted int               `json:"expired_deleted"`
+
 	Total     int      `json:"total"`
 	Local     bool     `json:"local"`
 	AckedBy   []string `json:"acked_by"`
 	QuorumMet bool     `json:"quorum_met"`
+}
+
+// dots are those that a token names and a node has not. Another answer has a list of ids
+// under that name.
+type dots map[string]string
+
+// UnmarshalJSON passes over what is no object.
+func (d *dots) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '{' {
+		return nil
+	}
+	return json.Unmarshal(b, (*map[string]string)(d))
 }
 
 // Want fails the test unless the status is the given one.
