@@ -25,8 +25,8 @@ const (
 // ArchiveKey is the key of the archive record of a memory.
 func ArchiveKey(memory Key) Key { return Key(byte(KindArchive)) + memory[1:] }
 
-// MemoryKey is the key of the memory that an archive record is of.
-func MemoryKey(archive Key) Key { return Key(byte(KindMemory)) + archive[1:] }
+// ArchivedKey is the key of the memory that an archive record is of.
+func ArchivedKey(archive Key) Key { return Key(byte(KindMemory)) + archive[1:] }
 
 // Encode is the canonical value at rest.
 func (a *Archived) Encode() []byte {
@@ -92,7 +92,7 @@ func DecodeArchived(value []byte) (Archived, error) {
 }
 
 // Memory is the memory of an archive record's document. The result has the id of the key.
-func (a *Archived) Memory(key Key) (Memory, error) { return DecodeMemory(MemoryKey(key), a.Value) }
+func (a *Archived) Memory(key Key) (Memory, error) { return DecodeMemory(ArchivedKey(key), a.Value) }
 
 // AppendShown renders the memory as AppendView does, with archived_at and archive_reason behind it. Its tags are a string of JSON, as
 // the original's archive has them, unless plain is set.

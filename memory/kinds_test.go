@@ -55,7 +55,7 @@ func TestArchived(t *testing.T) {
 	}
 	a := Archived{ArchivedAt: epoch, Reason: "why", Value: m.Encode(), Extra: []Field{{"later", Raw("2")}}}
 	key := ArchiveKey(NewKey(KindMemory, "x"))
-	if key != NewKey(KindArchive, "x") || MemoryKey(key) != NewKey(KindMemory, "x") {
+	if key != NewKey(KindArchive, "x") || ArchivedKey(key) != NewKey(KindMemory, "x") {
 		t.Error(key)
 	}
 	back, err := DecodeArchived(a.Encode())

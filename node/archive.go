@@ -113,7 +113,7 @@ func findArchived(tx *storage.Tx, id string) (storage.Archived, error) {
 	if err != nil {
 		return storage.Archived{}, err
 	}
-	a, live, err := tx.Archived(memory.MemoryKey(key))
+	a, live, err := tx.Archived(memory.ArchivedKey(key))
 	if err == nil && !live {
 		err = memory.ErrNotArchived
 	}
@@ -145,7 +145,7 @@ func (n *Node) restoreOne(tx *storage.Tx, id string, put storage.PutOptions) (fu
 	a, err := findArchived(tx, id)
 	key := memory.NewKey(memory.KindMemory, id)
 	if err == nil {
-		key = memory.MemoryKey(a.Key)
+		key = memory.ArchivedKey(a.Key)
 	} else if !errors.Is(err, memory.ErrNotArchived) {
 		return "", dot, err
 	}
@@ -231,7 +231,7 @@ func (n *Node) Purge(ctx context.Context, olderThan time.Duration, opt httpapi.W
 	}, func(keys []memory.Key) (httpapi.Removed, error) {
 		return n.inParts(ctx, opt.W, keys, func(tx *storage.Tx, part []memory.Key) (count int, err error) {
 			for _, key := range part {
-				a, live, err := tx.Archived(memory.MemoryKey(key))
+				a, live, err := tx.Archived(memory.ArchivedKey(key))
 				if errors.Is(err, storage.ErrCorrupt) || err == nil && (!live || !a.ArchivedAt.Before(cut)) {
 					continue
 				}

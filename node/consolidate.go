@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/httpapi"
@@ -95,7 +96,7 @@ func (n *Node) Consolidate(ctx context.Context, s httpapi.Consolidation, opt htt
 
 // asSummary names the field as the client wrote it.
 func asSummary(err error) error {
-	if f, ok := err.(*memory.FieldError); ok && f.Field == "content" {
+	if f, ok := errors.AsType[*memory.FieldError](err); ok && f.Field == "content" {
 		return &memory.FieldError{Field: "summary", Problem: f.Problem}
 	}
 	return err

@@ -127,7 +127,7 @@ func (n *Node) exportOne(tx *storage.Tx, rec memory.Record, ns string, part *htt
 		part.Links = append(part.Links, l.Encode())
 		return len(v.Winner.Value), nil
 	case kind == memory.KindArchive:
-		a, live, err := tx.Archived(memory.MemoryKey(key))
+		a, live, err := tx.Archived(memory.ArchivedKey(key))
 		if err != nil || !live || ns != "" && a.Memory.Namespace != ns {
 			return 0, err
 		}
