@@ -11,37 +11,42 @@ import (
 )
 
 // keeper lets memories that are recalled live longer (contract 1.2), after the recall has
-// answered and by the road of every other write. It looks at a memory once an hour at most.
+// answered and by the road of every other write. It writes a memory once an hour at most.
 type keeper struct {
 	mu   sync.Mutex
-	seen map[memory.Key]time.Time
+	seen [2]map[memory.Key]time.Time // of this hour and the one before
+	turn time.Time                   // when seen[0] was begun
 	todo []memory.Key
 	wake chan struct{}
 }
 
 const (
 	keepInterval = time.Hour
-	maxKept      = 10_000 // memories that are remembered, or wait
-	promoteAfter = 5      // accesses on this node
+	maxKept      = 100_000 // memories in an hour; what is recalled above that is kept later
+	promoteAfter = 5       // accesses on this node
 )
 
 func newKeeper() *keeper {
-	return &keeper{seen: make(map[memory.Key]time.Time), wake: make(chan struct{}, 1)}
+	return &keeper{seen: [2]map[memory.Key]time.Time{{}, {}}, wake: make(chan struct{}, 1)}
 }
 
-// recalled notes an access. It does not block, and with too many at once some are not kept
-// longer until they are recalled again.
-func (k *keeper) recalled(key memory.Key) {
+// want notes a memory that is to be kept longer, unless it was within the hour. It does not
+// block.
+func (k *keeper) want(key memory.Key, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := time.Now()
-	if now.Sub(k.seen[key]) < keepInterval || len(k.todo) >= maxKept {
+	if now.Sub(k.turn) >= keepInterval {
+		k.seen[0], k.seen[1], k.turn = map[memory.Key]time.Time{}, k.seen[0], now
+	}
+	for _, seen := range k.seen {
+		if at, ok := seen[key]; ok && now.Sub(at) < keepInterval {
+			return
+		}
+	}
+	if len(k.seen[0]) >= maxKept {
 		return
 	}
-	if len(k.seen) >= maxKept {
-		clear(k.seen) // an hour is a courtesy to the disks, no promise
-	}
-	k.seen[key] = now
+	k.seen[0][key] = now
 	k.todo = append(k.todo, key)
 	select {
 	case k.wake <- struct{}{}:
@@ -57,6 +62,13 @@ func (k *keeper) take() []memory.Key {
 	return todo
 }
 
+// recalled is called for each memory that a recall has returned.
+func (n *Node) recalled(r *ranked) {
+	if _, longer := r.m.Recalled(r.local.AccessCount+1 >= promoteAfter, n.now()); longer && r.view.Conflicts == 0 {
+		n.keep.want(r.key, time.Now())
+	}
+}
+
 // runKeeper writes what recalls have lengthened.
 func (n *Node) runKeeper(ctx context.Context) error {
 	for {
@@ -67,10 +79,12 @@ func (n *Node) runKeeper(ctx context.Context) error {
 		}
 		for _, key := range n.keep.take() {
 			_, err := n.change(ctx, 0, func(tx *storage.Tx) error { return n.keepLonger(tx, key) })
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				return nil
-			}
-			if err != nil && !errors.Is(err, errNoop) {
+			case err == nil:
+				n.metrics.kept.Inc()
+			case !errors.Is(err, errNoop):
 				n.log.Debug("a recalled memory could not be kept longer", "key", key, "err", err)
 			}
 		}

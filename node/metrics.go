@@ -10,7 +10,7 @@ type metrics struct {
 	quorum *prometheus.CounterVec // reason, committed
 	// Named as scrapers of the original expect: every name with memory_ in it is a counter
 	// (contract 8.8).
-	created, updated, deleted, expired, read prometheus.Counter
+	created, updated, deleted, expired, read, kept prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -36,6 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.deleted = counter("memd_memory_deleted_total", "Deletes that this node acknowledged.")
 	m.expired = counter("memd_memory_expired_total", "Memories that this node swept because their time was over.")
 	m.read = counter("memd_memory_read_total", "Memories that this node returned by id.")
+	m.kept = counter("memd_recall_kept_longer_total", "Memories whose end of life recalls on this node have moved away.")
 	r.MustRegister(m.quorum)
 	return m
 }

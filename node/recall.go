@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/memd/memd/clock"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/recall"
@@ -22,62 +21,18 @@ import (
 
 const (
 	recallDir = "recall"
-	// A recall waits for the index to hold what was stored before it, a moment for others'
-	// writes and longer for what its token covers.
-	indexPatience = 50 * time.Millisecond
+	// A recall waits for the index to hold what was stored before it, longer for what its
+	// token covers. It does not if the index is so far behind that this would be in vain.
+	indexPatience = 250 * time.Millisecond
 	tokenIndex    = time.Second
+	farBehind     = 5000
 	// Ranking looks at more hits than are wanted, since words are not all that counts, and
 	// goes on when some may not be shown; not for ever.
 	leastCandidates = 30
-	maxCandidates   = 2000
+	maxCandidates   = 5000
+	// idScore is that of a memory whose id is the text.
+	idScore = 1000
 )
-
-// feed lets the index follow the store.
-type feed struct{ n *Node }
-
-func (f feed) Changed() <-chan struct{} { return f.n.store.Changed() }
-
-func (f feed) State() (uint64, []byte) {
-	return f.n.store.Seq(), f.n.store.Clock().Append(nil)
-}
-
-func (f feed) Continues(mark []byte) bool {
-	c, rest, err := clock.Decode(mark)
-	return err == nil && len(rest) == 0 && f.n.store.Clock().Covers(c)
-}
-
-func (f feed) Changes(after uint64, limit int) (out []recall.Change, err error) {
-	err = f.n.store.View(func(tx *storage.Tx) error {
-		changes, err := tx.Changes(after, limit)
-		if err != nil {
-			return err
-		}
-		out = make([]recall.Change, len(changes))
-		for i, c := range changes {
-			out[i].Seq = c.Seq
-			if c.Key == "" || c.Key.Kind() != memory.KindMemory {
-				continue
-			}
-			rec, _, _, err := tx.Get(c.Key)
-			if errors.Is(err, storage.ErrCorrupt) {
-				continue // counted and logged by the store
-			}
-			if err != nil {
-				return err
-			}
-			out[i].ID = c.Key.ID()
-			if v := rec.View(); v.Live {
-				doc, err := memory.DecodeMemory(c.Key, v.Winner.Value)
-				if err != nil {
-					return fmt.Errorf("index %s: %w", c.Key, err)
-				}
-				out[i].Doc = &doc
-			}
-		}
-		return nil
-	})
-	return out, err
-}
 
 // openRecall makes the index, or removes one that would not follow the store from now on.
 func (n *Node) openRecall() error {
@@ -86,7 +41,7 @@ func (n *Node) openRecall() error {
 	if !n.cfg.Recall {
 		return os.RemoveAll(dir)
 	}
-	n.index = recall.New(recall.Config{Dir: dir, Feed: feed{n}, Log: n.log, Registerer: n.cfg.Registry})
+	n.index = recall.New(recall.Config{Dir: dir, Feed: newFeed(n), Log: n.log, Registerer: n.cfg.Registry})
 	return nil
 }
 
@@ -101,12 +56,23 @@ func (n *Node) runRecall(ctx context.Context) error {
 	return g.Wait()
 }
 
+// indexing says why recall would answer from the past, "" if it would not.
+func (n *Node) indexing() string {
+	if n.index == nil {
+		return ""
+	}
+	if s := n.index.Status(); s.Building {
+		return fmt.Sprintf("the index for recall is being built: %d of %d changes", s.Seq, s.Last)
+	}
+	return ""
+}
+
 // Recall finds what fits a text best, and counts as an access to what it returns.
 func (n *Node) Recall(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions) (httpapi.Found, error) {
-	found, keys, err := n.find(ctx, q, opt, false)
-	for _, key := range keys {
-		n.store.Touch(key)
-		n.keep.recalled(key)
+	found, shown, err := n.find(ctx, q, opt, false)
+	for i := range shown {
+		n.store.Touch(shown[i].key)
+		n.recalled(&shown[i])
 	}
 	return found, err
 }
@@ -117,7 +83,7 @@ func (n *Node) Search(ctx context.Context, q httpapi.Query, opt httpapi.ReadOpti
 	return found, err
 }
 
-func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions, all bool) (httpapi.Found, []memory.Key, error) {
+func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions, all bool) (httpapi.Found, []ranked, error) {
 	out := httpapi.Found{Hits: []httpapi.FoundMemory{}, Mode: "keyword"}
 	if n.index == nil {
 		return out, nil, memory.ErrNoIndex
@@ -125,47 +91,65 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, nil, err
 	}
-	patience := indexPatience
-	if opt.After != nil {
-		patience = tokenIndex
-	}
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	out.Behind = !n.index.WaitFor(waiting, n.store.Seq())
-	cancel()
+	out.Behind = !n.indexed(ctx, opt.After != nil)
 	if q.Filter.Limit == 0 {
 		return out, nil, nil
 	}
-	s := n.newSeek(q, all)
-	for len(s.hits) < s.enough && s.from < maxCandidates {
-		ask := s.query
-		ask.From, ask.Size = s.from, s.enough
-		hits, err := n.index.Search(ctx, ask)
-		if errors.Is(err, recall.ErrClosed) {
-			return out, nil, fmt.Errorf("%w: the index for recall is being built", memory.ErrUnavailable)
-		}
-		if err != nil {
-			return out, nil, fmt.Errorf("search: %w", err)
-		}
-		if err := n.view(ctx, func(tx *storage.Tx) error { return s.judge(n, tx, hits) }); err != nil {
-			return out, nil, err
-		}
-		if s.from += len(hits); len(hits) < ask.Size {
-			break
-		}
+	s := n.newSeek(ctx, q, all)
+	if err := s.byID(); err != nil {
+		return out, nil, err
 	}
-	return s.answer(out)
+	err := n.index.Search(ctx, s.query, s.enough, func(hits []recall.Hit, weaker bool) (bool, error) {
+		s.looked += len(hits)
+		want := s.enough
+		if weaker { // they are not looked at to rank the others
+			want = s.wanted()
+		}
+		err := s.judge(hits)
+		return len(s.hits) < want && s.looked < maxCandidates, err
+	})
+	if errors.Is(err, recall.ErrClosed) {
+		return out, nil, fmt.Errorf("%w: the index for recall is being built", memory.ErrUnavailable)
+	}
+	if err != nil {
+		return out, nil, fmt.Errorf("search: %w", err)
+	}
+	s.rank()
+	out, shown := s.answer(out)
+	return out, shown, nil
+}
+
+// indexed waits until the index has what the store has now.
+func (n *Node) indexed(ctx context.Context, token bool) bool {
+	want := n.store.Seq()
+	s := n.index.Status()
+	if s.Open && s.Seq >= want {
+		return true
+	}
+	if s.Seq+farBehind < want {
+		return false
+	}
+	patience := indexPatience
+	if token {
+		patience = tokenIndex
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return n.index.WaitFor(ctx, want)
 }
 
 // seek is one search on its way.
 type seek struct {
+	ctx     context.Context
+	n       *Node
 	q       httpapi.Query
 	query   recall.Query
-	filter  memory.Filter // what is left to be judged by the memory itself
-	chain   []string      // namespaces that a recall looks in, the nearest first; nil = all
+	filter  memory.Filter // what the memory itself has to pass
+	chain   []string      // namespaces that are looked in, the nearest first; nil = all
 	phrases []string
 	now     time.Time
 	enough  int // hits to rank
-	from    int
+	looked  int // at so many
 	hits    []ranked
 	judged  map[memory.Key]bool
 }
@@ -178,72 +162,99 @@ type ranked struct {
 	score float64
 }
 
-func (n *Node) newSeek(q httpapi.Query, all bool) *seek {
-	s := &seek{
-		q: q, filter: q.Filter, judged: make(map[memory.Key]bool), phrases: recall.Phrases(q.Text), now: n.now(),
-		query: recall.Query{Text: q.Text, All: all, Tag: q.Filter.Tag, Tier: q.Filter.Tier},
+func (n *Node) newSeek(ctx context.Context, q httpapi.Query, all bool) *seek {
+	s := &seek{ctx: ctx, n: n, q: q, filter: q.Filter, judged: make(map[memory.Key]bool), phrases: recall.Phrases(q.Text), now: n.now()}
+	if all {
+		s.q.Filter.Offset = min(q.Filter.Offset, maxCandidates)
+	} else {
+		s.q.Filter.Offset = 0
 	}
-	s.enough = max(leastCandidates, q.Filter.Limit+q.Filter.Limit/2)
+	s.enough = max(leastCandidates, s.wanted()+q.Filter.Limit/2)
 	if ns := q.Filter.Namespace; ns != "" {
 		s.chain = []string{ns}
 		if !all {
 			s.chain = recall.Chain(ns)
 		}
-		s.query.Namespaces, s.filter.Namespace = s.chain, ""
+		s.filter.Namespace = ""
 	}
+	s.query = recall.Query{Text: q.Text, All: all, Restriction: recall.Restriction{
+		Namespaces: s.chain, Tag: q.Filter.Tag, Tier: q.Filter.Tier, Agent: q.Filter.AgentID, MinPriority: q.Filter.MinPriority,
+		Since: q.Filter.Since, Until: q.Filter.Until, As: q.AsAgent,
+	}}
 	return s
 }
 
+// wanted is how many hits the answer needs.
+func (s *seek) wanted() int { return s.q.Filter.Offset + s.q.Filter.Limit }
+
+// byID looks for a memory whose id is the text.
+func (s *seek) byID() error {
+	if strings.Contains(s.q.Text, " ") || memory.ValidateID(s.q.Text) != nil {
+		return nil
+	}
+	return s.judge([]recall.Hit{{ID: s.q.Text, Score: idScore}})
+}
+
 // judge reads what was found and keeps what may be shown, by what it says now.
-func (s *seek) judge(n *Node, tx *storage.Tx, hits []recall.Hit) error {
-	for _, h := range hits {
-		key := memory.NewKey(memory.KindMemory, h.ID)
-		if s.judged[key] {
-			continue // the index has moved since the page before
-		}
-		s.judged[key] = true
-		rec, local, found, err := tx.Get(key)
-		if errors.Is(err, storage.ErrCorrupt) || err == nil && !found {
-			continue // the first is counted and logged by the store
-		}
-		if err != nil {
-			return err
-		}
-		v := rec.View()
-		if !n.shown(key, v) {
-			continue
-		}
-		m, err := memory.DecodeMemory(key, v.Winner.Value)
-		if err != nil {
-			return err
-		}
-		m.ID = h.ID
-		distance := 0
-		if s.chain != nil {
-			if distance = slices.Index(s.chain, m.Namespace); distance < 0 {
-				continue // it has moved since it was indexed
+func (s *seek) judge(hits []recall.Hit) error {
+	return s.n.view(s.ctx, func(tx *storage.Tx) error {
+		for _, h := range hits {
+			key := memory.NewKey(memory.KindMemory, h.ID)
+			if s.judged[key] {
+				continue // the index has moved since the page before
+			}
+			s.judged[key] = true
+			if err := s.judgeOne(tx, key, h); err != nil {
+				return err
 			}
 		}
-		if !s.filter.Match(&m) || !recall.Visible(&m, s.q.AsAgent) || !recall.HasPhrases(&m, s.phrases) {
-			continue
+		return nil
+	})
+}
+
+func (s *seek) judgeOne(tx *storage.Tx, key memory.Key, h recall.Hit) error {
+	rec, local, found, err := tx.Get(key)
+	if errors.Is(err, storage.ErrCorrupt) || err == nil && !found {
+		return nil // the first is counted and logged by the store
+	}
+	if err != nil {
+		return err
+	}
+	v := rec.View()
+	if !s.n.shown(key, v) {
+		return nil
+	}
+	m, err := memory.DecodeMemory(key, v.Winner.Value)
+	if err != nil {
+		return nil // as in the feed
+	}
+	m.ID = h.ID
+	distance := 0
+	if s.chain != nil {
+		if distance = slices.Index(s.chain, m.Namespace); distance < 0 {
+			return nil // it has moved since it was indexed
 		}
+	}
+	if s.filter.Match(&m) && recall.Visible(&m, s.q.AsAgent) && recall.HasPhrases(&m, s.phrases) {
 		s.hits = append(s.hits, ranked{key, m, v, local, recall.Rank(h.Score, &m, s.q.Text, distance, s.now)})
 	}
 	return nil
 }
 
-// answer ranks what was kept and takes as much of it as is wanted.
-func (s *seek) answer(out httpapi.Found) (httpapi.Found, []memory.Key, error) {
-	// Ties in an order that is the same on every node.
+// rank puts the best first, ties in an order that is the same on every node.
+func (s *seek) rank() {
 	slices.SortFunc(s.hits, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), b.m.UpdatedAt.Compare(a.m.UpdatedAt), strings.Compare(a.m.ID, b.m.ID))
 	})
-	var keys []memory.Key
-	for i := range s.hits {
-		h := &s.hits[i]
-		if len(out.Hits) == s.q.Filter.Limit {
-			break
-		}
+}
+
+// answer takes as many of the hits as are wanted and fit into the budget.
+func (s *seek) answer(out httpapi.Found) (httpapi.Found, []ranked) {
+	from := min(s.q.Filter.Offset, len(s.hits))
+	hits := s.hits[from:min(from+s.q.Filter.Limit, len(s.hits))]
+	var shown []ranked
+	for i := range hits {
+		h := &hits[i]
 		cost := recall.Tokens(&h.m)
 		if s.q.Budget != nil && out.Tokens+cost > *s.q.Budget {
 			out.Dropped++
@@ -251,11 +262,11 @@ func (s *seek) answer(out httpapi.Found) (httpapi.Found, []memory.Key, error) {
 			continue
 		}
 		out.Tokens += cost
-		keys = append(keys, h.key)
+		shown = append(shown, *h)
 		out.Hits = append(out.Hits, httpapi.FoundMemory{
 			Rendered: httpapi.Rendered{Body: memory.AppendView(nil, h.m.ID, h.view.Winner.Value, viewFields(h.view, h.local)), Token: h.view.Token},
 			Score:    h.score,
 		})
 	}
-	return out, keys, nil
+	return out, shown
 }

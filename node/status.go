@@ -20,8 +20,8 @@ func (n *Node) Federated() bool {
 	return n.members.count() > 1 || n.cfg.BootstrapExpect > 1 || len(n.cfg.Join) > 0
 }
 
-// Ready reports whether reads are served from a caught-up state and writes taken. It
-// touches no disk.
+// Ready reports whether reads, recalls among them, are served from a caught-up state and
+// writes taken. It touches no disk.
 func (n *Node) Ready() (bool, []string) {
 	var why []string
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
@@ -50,6 +50,9 @@ func (n *Node) Ready() (bool, []string) {
 	}
 	if n.fenced() {
 		add("another process uses the name %s", n.cfg.Name)
+	}
+	if s := n.indexing(); s != "" {
+		add("%s", s)
 	}
 	return len(why) == 0, why
 }

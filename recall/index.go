@@ -6,42 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/blevesearch/bleve/v2"
-	"github.com/blevesearch/bleve/v2/analysis/analyzer/keyword"
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	"github.com/blevesearch/bleve/v2/mapping"
-	bleveindex "github.com/blevesearch/bleve_index_api"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/memd/memd/memory"
 )
-
-// Change is one entry of a feed.
-type Change struct {
-	Seq uint64
-	ID  string         // of the memory; "" = nothing that is searched
-	Doc *memory.Memory // what it says now; nil = it is gone
-}
-
-// Feed is where the index learns what there is.
-type Feed interface {
-	// Changes returns up to limit changes behind a seq, the oldest first. A memory that
-	// changed again comes once, with its last change.
-	Changes(after uint64, limit int) ([]Change, error)
-	// Changed is closed at the next change. Take it before Changes.
-	Changed() <-chan struct{}
-	// State is the last seq and a mark of all that the feed has seen by then.
-	State() (seq uint64, mark []byte)
-	// Continues tells whether this feed has seen all that one with the mark had: if not, it
-	// is an older copy, and what an index learned from the other one is not true here.
-	Continues(mark []byte) bool
-}
 
 // Config of an Index. Dir and Feed are required.
 type Config struct {
@@ -50,28 +20,6 @@ type Config struct {
 	Log        *slog.Logger // nil = discard
 	Registerer prometheus.Registerer
 }
-
-// format of the index: what is kept and how words are cut. Another one is built anew.
-const format = "1"
-
-// batchChanges are taken by one batch at most.
-const batchChanges = 500
-
-var (
-	keyFormat = []byte("format")
-	keySeq    = []byte("seq")
-	keyMark   = []byte("mark")
-)
-
-// Fields of a document.
-const (
-	fieldTitle = "title" // stems
-	fieldBody  = "body"  // stems
-	fieldWord  = "word"  // words of both
-	fieldTag   = "tag"
-	fieldNS    = "ns"
-	fieldTier  = "tier"
-)
 
 // Index is the index of one node. Search and the rest are safe for concurrent use, also
 // before Run and while it builds.
@@ -83,10 +31,12 @@ type Index struct {
 	life  sync.RWMutex // held for reading by searches: nobody closes what they read
 	index bleve.Index  // nil while there is none
 
-	mu    sync.Mutex
-	open  bool
-	seq   uint64 // up to here it holds what the feed says
-	moved chan struct{}
+	mu     sync.Mutex
+	open   bool
+	seq    uint64 // up to here it holds what the feed says
+	target uint64 // what the feed said when the index was opened: until then it is building
+	stored uint64 // up to here it is on disk, if the index has been there
+	moved  chan struct{}
 }
 
 // New returns an index that holds nothing yet; Run opens it.
@@ -99,10 +49,21 @@ func New(c Config) *Index {
 	return x
 }
 
+const (
+	// batchChanges are taken by one batch at most.
+	batchChanges = 500
+	// maxUnstored changes are in RAM alone at most: taking them is quicker than writing
+	// them out.
+	maxUnstored = 20 * batchChanges
+	// storePatience is how long the end waits for the last ones to be on disk.
+	storePatience = 3 * time.Second
+)
+
 // Run opens the index and follows the feed until ctx ends. Trouble with the index is not an
 // error: it is thrown away and built anew.
 func (x *Index) Run(ctx context.Context) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
+		began := time.Now()
 		err := x.follow(ctx)
 		x.drop()
 		if ctx.Err() != nil {
@@ -112,6 +73,9 @@ func (x *Index) Run(ctx context.Context) error {
 		x.metrics.rebuilds.Inc()
 		if err := os.RemoveAll(x.cfg.Dir); err != nil {
 			x.log.Error("cannot remove the index for recall", "err", err)
+		}
+		if time.Since(began) > time.Hour { // it had been well
+			wait = 100 * time.Millisecond
 		}
 		select {
 		case <-time.After(wait):
@@ -131,169 +95,86 @@ func (x *Index) drop() {
 	if x.index == nil {
 		return
 	}
-	if err := x.index.Close(); err != nil {
+	if err := guarded(x.index.Close); err != nil {
 		x.log.Warn("closing the index for recall", "err", err)
 	}
 	x.index = nil
 }
 
+// follow opens the index and takes what the feed brings. It returns when ctx ends, and with
+// an error when the index is broken.
 func (x *Index) follow(ctx context.Context) error {
+	failed := watchFailures(x.cfg.Dir)
+	defer unwatchFailures(x.cfg.Dir)
 	index, seq, err := x.openOrMake()
 	if err != nil {
 		return err
 	}
+	last := x.cfg.Feed.Seq()
 	x.life.Lock()
 	x.index = index
 	x.life.Unlock()
+	x.mu.Lock()
+	x.target, x.stored = last, seq
+	x.mu.Unlock()
 	x.advance(seq)
-	if last, _ := x.cfg.Feed.State(); last > seq+batchChanges {
+	defer func() {
+		if ctx.Err() != nil { // spare the next start what it would read again
+			patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+			defer cancel()
+			_ = x.waitStored(patience, seq, failed)
+		}
+	}()
+	if last > seq+batchChanges {
 		x.log.Info("building the index for recall", "from", seq, "to", last)
 	}
 	for {
 		changed := x.cfg.Feed.Changed()
-		for {
-			last, mark := x.cfg.Feed.State()
-			changes, err := x.cfg.Feed.Changes(seq, batchChanges)
-			if err != nil {
-				return err
-			}
-			if len(changes) == 0 {
-				break
-			}
-			if seq, err = x.take(index, changes, mark); err != nil {
-				return err
-			}
-			if ctx.Err() != nil {
-				return nil
-			}
-			if seq >= last && len(changes) < batchChanges {
-				break
-			}
+		if seq, err = x.drain(ctx, index, seq, failed); err != nil {
+			return err
 		}
 		select {
 		case <-changed:
+		case err := <-failed:
+			return err
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// openOrMake opens what is there, or makes a new index in its place.
-func (x *Index) openOrMake() (bleve.Index, uint64, error) {
-	if _, err := os.Stat(x.cfg.Dir); err == nil {
-		index, err := bleve.OpenUsing(x.cfg.Dir, settings())
-		if err == nil {
-			seq, err := x.checkpoint(index)
-			if err == nil {
-				return index, seq, nil
-			}
-			_ = index.Close()
-			x.log.Info("the index for recall is built anew", "why", err)
-		} else {
-			x.log.Warn("the index for recall cannot be opened and is built anew", "err", err)
-		}
-		x.metrics.rebuilds.Inc()
-		if err := os.RemoveAll(x.cfg.Dir); err != nil {
-			return nil, 0, err
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(x.cfg.Dir), 0o700); err != nil {
-		return nil, 0, err
-	}
-	index, err := bleve.NewUsing(x.cfg.Dir, newMapping(), scorch.Name, scorch.Name, settings())
-	if err == nil {
-		err = index.SetInternal(keyFormat, []byte(format))
-	}
-	return index, 0, err
-}
-
-func settings() map[string]any {
-	return map[string]any{
-		// A batch is seen before it is on disk, and what a crash loses is read again from
-		// the feed: the checkpoint is in the same snapshot.
-		"unsafe_batch":       true,
-		"numSnapshotsToKeep": 1,
-	}
-}
-
-var errOther = errors.New("it is of another store")
-
-// checkpoint is how far an index has come, if it is of this format and of this feed.
-func (x *Index) checkpoint(index bleve.Index) (uint64, error) {
-	have, err := index.GetInternal(keyFormat)
-	if err != nil {
-		return 0, err
-	}
-	if string(have) != format {
-		return 0, fmt.Errorf("it is of format %.20q, not %s", have, format)
-	}
-	raw, err := index.GetInternal(keySeq)
-	if err != nil || raw == nil { // nothing in it yet
-		return 0, err
-	}
-	seq, err := strconv.ParseUint(string(raw), 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	mark, err := index.GetInternal(keyMark)
-	if err != nil {
-		return 0, err
-	}
-	if last, _ := x.cfg.Feed.State(); seq > last || !x.cfg.Feed.Continues(mark) {
-		return 0, errOther
-	}
-	return seq, nil
-}
-
-// entry is a memory as it is indexed.
-type entry struct {
-	Title string   `json:"title"`
-	Body  string   `json:"body"`
-	Word  []string `json:"word"`
-	Tag   []string `json:"tag"`
-	NS    string   `json:"ns"`
-	Tier  string   `json:"tier"`
-}
-
-// take applies changes and how far they reach, at once.
-func (x *Index) take(index bleve.Index, changes []Change, mark []byte) (uint64, error) {
-	start := time.Now()
-	batch := index.NewBatch()
-	docs := 0
-	for _, c := range changes {
-		switch {
-		case c.ID == "":
-		case c.Doc == nil:
-			batch.Delete(c.ID)
+// drain takes changes until there are none.
+func (x *Index) drain(ctx context.Context, index bleve.Index, seq uint64, failed <-chan error) (uint64, error) {
+	for pause := 10 * time.Millisecond; ; {
+		select {
+		case err := <-failed:
+			return seq, err
+		case <-ctx.Done():
+			return seq, nil
 		default:
-			docs++
-			err := batch.Index(c.ID, entry{
-				Title: c.Doc.Title, Body: c.Doc.Content, Word: []string{c.Doc.Title, c.Doc.Content},
-				Tag: foldAll(c.Doc.Tags), NS: c.Doc.Namespace, Tier: c.Doc.Tier,
-			})
-			if err != nil {
-				return 0, fmt.Errorf("index %s: %w", c.ID, err)
-			}
 		}
+		changes, mark, err := x.cfg.Feed.Changes(seq, batchChanges)
+		if err != nil { // not the fault of the index
+			x.log.Warn("reading what is to be indexed", "err", err)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return seq, nil
+			}
+			pause = min(2*pause, 5*time.Second)
+			continue
+		}
+		if len(changes) == 0 {
+			return seq, nil
+		}
+		if seq, err = x.take(index, changes, mark); err != nil {
+			return seq, err
+		}
+		if err := x.waitStored(ctx, seq-min(seq, maxUnstored), failed); err != nil {
+			return seq, err
+		}
+		pause = 10 * time.Millisecond
 	}
-	seq := changes[len(changes)-1].Seq
-	batch.SetInternal(keySeq, strconv.AppendUint(nil, seq, 10))
-	batch.SetInternal(keyMark, mark)
-	if err := index.Batch(batch); err != nil {
-		return 0, fmt.Errorf("batch of %d: %w", len(changes), err)
-	}
-	x.metrics.documents.Add(float64(docs))
-	x.metrics.batchSeconds.Observe(time.Since(start).Seconds())
-	x.advance(seq)
-	return seq, nil
-}
-
-func foldAll(list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = strings.ToLower(s)
-	}
-	return out
 }
 
 // advance tells those who wait how far the index is.
@@ -303,6 +184,34 @@ func (x *Index) advance(seq uint64) {
 	x.open, x.seq = true, seq
 	close(x.moved)
 	x.moved = make(chan struct{})
+}
+
+// persisted notes that the library has written everything up to a seq.
+func (x *Index) persisted(seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stored = max(x.stored, seq)
+	close(x.moved)
+	x.moved = make(chan struct{})
+}
+
+// waitStored waits until everything up to a seq is on disk, ctx ends or the index fails.
+func (x *Index) waitStored(ctx context.Context, seq uint64, failed <-chan error) error {
+	for {
+		x.mu.Lock()
+		stored, moved := x.stored, x.moved
+		x.mu.Unlock()
+		if stored >= seq {
+			return nil
+		}
+		select {
+		case <-moved:
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // WaitFor returns true when the index holds what the feed said up to seq, false when ctx
@@ -327,35 +236,27 @@ func (x *Index) WaitFor(ctx context.Context, seq uint64) bool {
 type Status struct {
 	Seq, Last uint64 // of the index, of the feed
 	Open      bool
+	// Building is set until the index has what the feed had said when it was opened.
+	Building bool
 }
 
 // Status tells how far the index is.
 func (x *Index) Status() Status {
-	last, _ := x.cfg.Feed.State()
+	last := x.cfg.Feed.Seq()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return Status{Seq: x.seq, Last: last, Open: x.open}
+	return Status{Seq: x.seq, Last: last, Open: x.open, Building: !x.open || x.seq < x.target}
 }
 
-func newMapping() mapping.IndexMapping {
-	text := func(analyzer string) *mapping.FieldMapping {
-		f := bleve.NewTextFieldMapping()
-		f.Analyzer = analyzer
-		f.Store, f.DocValues, f.IncludeInAll, f.IncludeTermVectors = false, false, false, false
-		return f
-	}
-	doc := bleve.NewDocumentStaticMapping()
-	doc.AddFieldMappingsAt(fieldTitle, text(stemAnalyzer))
-	doc.AddFieldMappingsAt(fieldBody, text(stemAnalyzer))
-	doc.AddFieldMappingsAt(fieldWord, text(wordAnalyzer))
-	for _, f := range []string{fieldTag, fieldNS, fieldTier} {
-		exact := text(keyword.Name)
-		exact.SkipFreqNorm = true
-		doc.AddFieldMappingsAt(f, exact)
-	}
-	m := bleve.NewIndexMapping()
-	m.DefaultMapping = doc
-	m.ScoringModel = bleveindex.BM25Scoring
-	m.StoreDynamic, m.IndexDynamic, m.DocValuesDynamic = false, false, false
-	return m
+// guarded makes an error of a panic: the library has some for files that it does not
+// expect.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errPanic, r)
+		}
+	}()
+	return f()
 }
+
+var errPanic = errors.New("the search library panicked")

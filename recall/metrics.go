@@ -1,6 +1,9 @@
 package recall
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/blevesearch/bleve/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	documents     prometheus.Counter
@@ -26,6 +29,29 @@ func newMetrics(reg prometheus.Registerer, x *Index) *metrics {
 		s := x.Status()
 		return float64(s.Last - min(s.Seq, s.Last))
 	})
-	reg.MustRegister(m.documents, m.rebuilds, m.batchSeconds, m.searchSeconds, behind)
+	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "memd_recall_documents", Help: "Memories in the index."}, func() float64 {
+		return x.measure(func(i bleve.Index) float64 {
+			n, _ := i.DocCount()
+			return float64(n)
+		})
+	})
+	size := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "memd_recall_bytes", Help: "Size of the index on disk."}, func() float64 {
+		return x.measure(func(i bleve.Index) float64 {
+			all, _ := i.StatsMap()["index"].(map[string]any)
+			n, _ := all["CurOnDiskBytes"].(uint64)
+			return float64(n)
+		})
+	})
+	reg.MustRegister(m.documents, m.rebuilds, m.batchSeconds, m.searchSeconds, behind, held, size)
 	return m
+}
+
+// measure looks at the index, if there is one.
+func (x *Index) measure(f func(bleve.Index) float64) float64 {
+	x.life.RLock()
+	defer x.life.RUnlock()
+	if x.index == nil {
+		return 0
+	}
+	return f(x.index)
 }

@@ -26,7 +26,7 @@ func Rank(words float64, m *memory.Memory, text string, distance int, now time.T
 		weight -= 0.05
 	}
 	weight *= 0.9 + 0.1*m.Confidence
-	if memory.TitleKey(strings.ToLower(m.Title)) == memory.TitleKey(strings.ToLower(strings.TrimSpace(text))) {
+	if strings.EqualFold(memory.TitleKey(m.Title), memory.TitleKey(strings.TrimSpace(text))) {
 		weight *= 1.5 // asked for by its name
 	}
 	return words * recency * weight / (1 + 0.3*float64(distance))
@@ -59,53 +59,5 @@ func HasPhrases(m *memory.Memory, phrases []string) bool {
 	return true
 }
 
-// Visible tells whether somebody in the namespace as may see a memory, by its scope
-// (contract 1.3): private is its namespace alone, team, unit and org are what lies below
-// the first, second and third ancestor of as, collective is everything.
-func Visible(m *memory.Memory, as string) bool {
-	if as == "" {
-		return true
-	}
-	up := 0
-	switch m.Scope() {
-	case "collective":
-		return true
-	case "team":
-		up = 1
-	case "unit":
-		up = 2
-	case "org":
-		up = 3
-	default:
-		return m.Namespace == as
-	}
-	root := as
-	for ; up > 0; up-- {
-		i := strings.LastIndexByte(root, '/')
-		if i < 0 {
-			break // the top is its own ancestor
-		}
-		root = root[:i]
-	}
-	return m.Namespace == root || strings.HasPrefix(m.Namespace, root+"/")
-}
-
-// Chain is a namespace and its ancestors, itself first: where a memory may lie that holds
-// for it, too.
-func Chain(ns string) []string {
-	if ns == "" {
-		return nil
-	}
-	out := []string{ns}
-	for {
-		i := strings.LastIndexByte(ns, '/')
-		if i < 0 {
-			return out
-		}
-		ns = ns[:i]
-		out = append(out, ns)
-	}
-}
-
-// Tokens is about what a text costs a language model: four bytes a token.
+// Tokens is about what a memory costs a language model: four bytes a token.
 func Tokens(m *memory.Memory) int { return (len(m.Title) + len(m.Content) + 3) / 4 }

@@ -1,15 +1,14 @@
 package recall
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
+	"fmt"
 	"time"
-	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/search"
+	"github.com/blevesearch/bleve/v2/search/collector"
 	"github.com/blevesearch/bleve/v2/search/query"
 	bleveindex "github.com/blevesearch/bleve_index_api"
 )
@@ -17,12 +16,23 @@ import (
 // Query is what to look for. Zero fields do not restrict.
 type Query struct {
 	Text string
-	// All wants every word; otherwise the more and the rarer of them, the better.
-	All        bool
-	Namespaces []string // any of them
-	Tag        string
-	Tier       string
-	From, Size int // which of the hits, the best first
+	// All wants every word; otherwise the more and the rarer of them, the better. What is
+	// in double quotes is wanted in any case; that it stands there word for word, the
+	// caller checks with HasPhrases.
+	All bool
+	Restriction
+}
+
+// Restriction is what a memory has to be.
+type Restriction struct {
+	Namespaces  []string // any of them
+	Tag         string   // in any case of letters
+	Tier        string
+	Agent       string // who wrote it
+	MinPriority int
+	Since       time.Time // created that day or later
+	Until       time.Time // created that day or earlier
+	As          string    // Visible for this namespace
 }
 
 // Hit is one memory that was found.
@@ -35,238 +45,277 @@ type Hit struct {
 // and the new one.
 var ErrClosed = errors.New("recall: the index is not open")
 
-// maxTerms of a query count: of more, the rarest.
-const maxTerms = 12
-
-// Weights of where a word was found.
-const (
-	boostTitle  = 2.0
-	boostBody   = 1.0
-	boostWord   = 0.5 // the very word, beside its stem
-	boostTag    = 1.5
-	boostPrefix = 0.4 // it only begins so, and is the last one: somebody is still typing
-	boostFuzzy  = 0.5 // no memory has the word, and this one is a letter off
-)
-
-// Search returns hits, the best first.
-func (x *Index) Search(ctx context.Context, q Query) ([]Hit, error) {
+// Search hands over hits, the best first, size at a time and then twice as many, until more
+// says no or there are none. weaker tells that those to come fit less well: they lack the
+// rare words. All is of one moment.
+func (x *Index) Search(ctx context.Context, q Query, size int, more func(hits []Hit, weaker bool) (bool, error)) error {
 	start := time.Now()
 	defer func() { x.metrics.searchSeconds.Observe(time.Since(start).Seconds()) }()
 	x.life.RLock()
 	defer x.life.RUnlock()
 	if x.index == nil {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	s := searcher{ctx: ctx, index: x.index, q: q}
-	return s.run()
-}
-
-type searcher struct {
-	ctx   context.Context
-	index bleve.Index
-	q     Query
-}
-
-func (s *searcher) run() ([]Hit, error) {
-	advanced, err := s.index.Advanced()
-	if err != nil {
-		return nil, err
-	}
-	reader, err := advanced.Reader()
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Close()
-	words, err := s.words(reader)
-	if err != nil || len(words) == 0 {
-		return nil, err
-	}
-	least := 1
-	switch {
-	case s.q.All:
-		least = len(words)
-	case len(words) > 2 && s.q.From == 0: // a later page is of those that have any
-		least = (len(words) + 1) / 2
-	}
-	hits, err := s.find(words, least)
-	if err == nil && len(hits) < s.q.Size && least > 1 && !s.q.All {
-		hits, err = s.find(words, 1) // better something than nothing
-	}
-	return hits, err
-}
-
-// word is one word of a query, in all the forms that it may have been stored in.
-type word struct {
-	forms []query.Query
-	count uint64 // of memories that have it
-}
-
-func term(field, text string, boost float64) query.Query {
-	q := query.NewTermQuery(text)
-	q.SetField(field)
-	q.SetBoost(boost)
-	return q
-}
-
-// words takes the text apart as the memories were.
-func (s *searcher) words(reader bleveindex.IndexReader) ([]word, error) {
-	all := terms(words, s.q.Text)
-	if len(all) > 4*maxTerms {
-		all = all[:4*maxTerms]
-	}
-	typing := len(all) - 1
-	if last, _ := utf8.DecodeLastRuneInString(s.q.Text); last == ' ' || last == '.' || last == '?' || last == '!' {
-		typing = -1
-	}
-	var out []word
-	for i, text := range all {
-		w := word{forms: []query.Query{term(fieldWord, text, boostWord), term(fieldTag, text, boostTag)}}
-		for _, stem := range terms(stems, text) {
-			w.forms = append(w.forms, term(fieldTitle, stem, boostTitle), term(fieldBody, stem, boostBody))
-			if stem != text { // its documents are those of the word and more
-				n, err := count(reader, fieldBody, stem)
-				if err != nil {
-					return nil, err
-				}
-				w.count = max(w.count, n)
-			}
-		}
-		n, err := count(reader, fieldWord, text)
+	return guarded(func() error {
+		advanced, err := x.index.Advanced()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		w.count = max(w.count, n)
-		if i == typing && len(text) >= 2 {
-			longer, err := completions(reader, text)
-			if err != nil {
-				return nil, err
-			}
-			for _, l := range longer {
-				w.forms = append(w.forms, term(fieldWord, l, boostPrefix))
-			}
-			if w.count == 0 && len(longer) > 0 {
-				w.count = 1
+		reader, err := advanced.Reader() // one for all pages: their order must not change between them
+		if err != nil {
+			return err
+		}
+		defer reader.Close()
+		plans, err := plan(reader, q)
+		if err != nil {
+			return err
+		}
+		w := walk{ctx: withBM25(ctx), reader: reader, mapping: x.index.Mapping(), seen: make(map[string]bool), more: more}
+		for _, p := range plans {
+			goOn, err := w.pages(p, size)
+			if err != nil || !goOn {
+				return err
 			}
 		}
-		if w.count == 0 && len(text) >= 4 {
-			near := query.NewFuzzyQuery(text)
-			near.SetField(fieldWord)
-			near.SetBoost(boostFuzzy)
-			near.SetPrefix(1)
-			near.SetFuzziness(1 + len(text)/9)
-			w.forms = append(w.forms, near)
+		return nil
+	})
+}
+
+// withBM25 is what the library's searchers look for when they score.
+func withBM25(ctx context.Context) context.Context {
+	return context.WithValue(ctx, search.GetScoringModelCallbackKey,
+		search.GetScoringModelCallbackFn(func() string { return bleveindex.BM25Scoring }))
+}
+
+// walk goes through what is found.
+type walk struct {
+	ctx     context.Context
+	reader  bleveindex.IndexReader
+	mapping mapping.IndexMapping
+	seen    map[string]bool
+	more    func([]Hit, bool) (bool, error)
+}
+
+// pages walks through what one query finds. goOn tells that the caller wants more.
+func (w *walk) pages(q query.Query, size int) (goOn bool, err error) {
+	for from := 0; ; {
+		found, err := w.page(q, from, size)
+		if err != nil {
+			return false, err
 		}
-		out = append(out, w)
+		hits := make([]Hit, 0, len(found))
+		for _, h := range found {
+			if !w.seen[h.ID] {
+				w.seen[h.ID] = true
+				hits = append(hits, Hit{ID: h.ID, Score: h.Score})
+			}
+		}
+		end := len(found) < size
+		if goOn, err := w.more(hits, end); err != nil || !goOn {
+			return false, err
+		}
+		if end {
+			return true, nil
+		}
+		from += size
+		size *= 2
 	}
-	if len(out) > maxTerms {
-		order := slices.Clone(out)
-		slices.SortStableFunc(order, func(a, b word) int {
-			// What nobody has helps nobody.
-			if (a.count == 0) != (b.count == 0) {
-				return cmp.Compare(b.count, a.count)
-			}
-			return cmp.Compare(a.count, b.count)
-		})
-		out = order[:maxTerms]
+}
+
+func (w *walk) page(q query.Query, from, size int) (search.DocumentMatchCollection, error) {
+	s, err := q.Searcher(w.ctx, w.reader, w.mapping, search.SearcherOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	top := collector.NewTopNCollector(size, from, search.SortOrder{&search.SortScore{Desc: true}})
+	if err := top.Collect(w.ctx, s, w.reader); err != nil {
+		return nil, err
+	}
+	return top.Results(), nil
+}
+
+// plan makes queries of a text, the narrow one first: what the next one finds in addition
+// fits less well. None = nothing can be found.
+func plan(reader bleveindex.IndexReader, q Query) ([]query.Query, error) {
+	docs, err := reader.DocCount()
+	if err != nil || docs == 0 {
+		return nil, err
+	}
+	d := dictionary{reader: reader, exact: q.All}
+	ws, err := d.words(q.Text)
+	if err != nil || len(ws) == 0 {
+		return nil, err
+	}
+	restricted, err := d.restrict(&q.Restriction)
+	if err != nil {
+		return nil, err
+	}
+	must, err := d.quoted(q.Text)
+	if err != nil {
+		return nil, err
+	}
+	must = append(must, restricted...)
+	known := ws[:0]
+	for _, w := range ws {
+		switch {
+		case len(w.forms) > 0:
+			known = append(known, w)
+		case q.All:
+			return nil, nil // nobody has it
+		}
+	}
+	if len(known) == 0 {
+		return nil, nil
+	}
+	if q.All {
+		for _, w := range known {
+			must = append(must, w.any())
+		}
+		return []query.Query{query.NewConjunctionQuery(must)}, nil
+	}
+	var out []query.Query
+	for _, some := range choose(known, docs) {
+		if len(must) > 0 {
+			some = query.NewConjunctionQuery(append([]query.Query{some}, must...))
+		}
+		out = append(out, some)
 	}
 	return out, nil
 }
 
-// count tells how many memories have a term.
-func count(reader bleveindex.IndexReader, field, text string) (uint64, error) {
-	dict, err := reader.FieldDictRange(field, []byte(text), []byte(text))
-	if err != nil {
-		return 0, err
-	}
-	defer dict.Close()
-	e, err := dict.Next()
-	if err != nil || e == nil {
-		return 0, err
-	}
-	return e.Count, nil
-}
-
+// commonShare is in how many of all memories a word is common: it says little, and there
+// are many to look at.
 const (
-	maxCompletions = 6
-	maxDictionary  = 200 // entries looked at for them
+	commonShare = 100 // one in so many
+	commonLeast = 500
 )
 
-// completions are the commonest words that begin with a text and are longer.
-func completions(reader bleveindex.IndexReader, text string) ([]string, error) {
-	dict, err := reader.FieldDictPrefix(fieldWord, []byte(text))
-	if err != nil {
-		return nil, err
-	}
-	defer dict.Close()
-	type entry struct {
-		term  string
-		count uint64
-	}
-	var found []entry
-	for range maxDictionary {
-		e, err := dict.Next()
-		if err != nil {
-			return nil, err
+// choose asks first for those that have one of the rare words at least, for which the
+// common ones only count: they cost little then. If all are common, for those that have
+// most of them.
+func choose(ws []word, docs uint64) []query.Query {
+	all := func(ws []word) []query.Query {
+		out := make([]query.Query, len(ws))
+		for i, w := range ws {
+			out[i] = w.any()
 		}
-		if e == nil {
-			break
+		return out
+	}
+	any := func(ws []word) query.Query { // flat: a level of the query costs with every memory
+		var forms []query.Query
+		for _, w := range ws {
+			forms = append(forms, w.forms...)
 		}
-		if e.Term != text {
-			found = append(found, entry{e.Term, e.Count})
+		return query.NewDisjunctionQuery(forms)
+	}
+	limit := max(docs/commonShare, commonLeast)
+	var rare, common []word
+	for _, w := range ws {
+		if w.count <= limit {
+			rare = append(rare, w)
+		} else {
+			common = append(common, w)
 		}
 	}
-	slices.SortFunc(found, func(a, b entry) int { return cmp.Or(cmp.Compare(b.count, a.count), strings.Compare(a.term, b.term)) })
-	var out []string
-	for _, e := range found[:min(len(found), maxCompletions)] {
-		out = append(out, e.term)
+	switch {
+	case len(common) == 0 || len(ws) == 1:
+		return []query.Query{any(ws)}
+	case len(rare) == 0:
+		return []query.Query{query.NewConjunctionQuery(all(common)), any(ws)}
 	}
-	return out, nil
+	var should []query.Query
+	for _, w := range common {
+		should = append(should, w.forms...)
+	}
+	return []query.Query{query.NewBooleanQuery([]query.Query{any(rare)}, should, nil), any(ws)}
 }
 
-// find asks for memories that have at least so many of the words.
-func (s *searcher) find(words []word, least int) ([]Hit, error) {
-	of := make([]query.Query, len(words))
-	for i, w := range words {
-		of[i] = query.NewDisjunctionQuery(w.forms)
-	}
-	var q query.Query
-	if least == len(of) {
-		q = query.NewConjunctionQuery(of)
-	} else {
-		some := query.NewDisjunctionQuery(of)
-		some.SetMin(float64(least))
-		q = some
-	}
-	if filters := s.filters(); len(filters) > 0 {
-		q = query.NewConjunctionQuery(append([]query.Query{q}, filters...))
-	}
-	req := bleve.NewSearchRequestOptions(q, s.q.Size, s.q.From, false)
-	res, err := s.index.SearchInContext(s.ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	hits := make([]Hit, len(res.Hits))
-	for i, h := range res.Hits {
-		hits[i] = Hit{ID: h.ID, Score: h.Score}
-	}
-	return hits, nil
-}
-
-// filters restrict and count nothing.
-func (s *searcher) filters() []query.Query {
+// restrict makes clauses that restrict and count nothing.
+func (d dictionary) restrict(r *Restriction) ([]query.Query, error) {
 	var out []query.Query
-	if len(s.q.Namespaces) > 0 {
-		anyOf := make([]query.Query, len(s.q.Namespaces))
-		for i, ns := range s.q.Namespaces {
-			anyOf[i] = term(fieldNS, ns, 0)
+	exact := func(field, text string) query.Query { return term(field, text, 0) }
+	anyOf := func(field string, texts []string) query.Query {
+		if len(texts) == 1 {
+			return exact(field, texts[0])
 		}
-		out = append(out, query.NewDisjunctionQuery(anyOf))
+		qs := make([]query.Query, len(texts))
+		for i, t := range texts {
+			qs[i] = exact(field, t)
+		}
+		return query.NewDisjunctionQuery(qs)
 	}
-	if s.q.Tag != "" {
-		out = append(out, term(fieldTag, strings.ToLower(s.q.Tag), 0))
+	if len(r.Namespaces) > 0 {
+		out = append(out, anyOf(fieldNS, r.Namespaces))
 	}
-	if s.q.Tier != "" {
-		out = append(out, term(fieldTier, s.q.Tier, 0))
+	if r.Tag != "" {
+		out = append(out, exact(fieldTag, foldAll([]string{r.Tag})[0]))
 	}
-	return out
+	if r.Tier != "" {
+		out = append(out, exact(fieldTier, r.Tier))
+	}
+	if r.Agent != "" {
+		out = append(out, exact(fieldAgent, r.Agent))
+	}
+	if r.MinPriority > 1 {
+		var levels []string
+		for p := r.MinPriority; p <= maxPriority; p++ {
+			levels = append(levels, fmt.Sprint(p))
+		}
+		if len(levels) == 0 {
+			return []query.Query{query.NewMatchNoneQuery()}, nil
+		}
+		out = append(out, anyOf(fieldPriority, levels))
+	}
+	if r.As != "" {
+		out = append(out, visibleFor(r.As))
+	}
+	days, err := d.days(r.Since, r.Until)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, days...), nil
+}
+
+const maxPriority = 10
+
+// visibleFor is Visible as a clause.
+func visibleFor(as string) query.Query {
+	both := func(scope, field, ns string) query.Query {
+		return query.NewConjunctionQuery([]query.Query{term(fieldScope, scope, 0), term(field, ns, 0)})
+	}
+	anyOf := []query.Query{term(fieldScope, "collective", 0), both("private", fieldNS, as)}
+	for scope, levels := range scopeLevels {
+		anyOf = append(anyOf, both(scope, fieldBelow, ancestor(as, levels)))
+	}
+	return query.NewDisjunctionQuery(anyOf)
+}
+
+// maxDays is how many days a period may have to be looked up by day; a longer one is left
+// to whoever reads the memories.
+const maxDays = 400
+
+func (d dictionary) days(since, until time.Time) ([]query.Query, error) {
+	if since.IsZero() && until.IsZero() {
+		return nil, nil
+	}
+	from, to := "0000", "9999"
+	if !since.IsZero() {
+		from = day(since)
+	}
+	if !until.IsZero() {
+		to = day(until)
+	}
+	list, err := d.between(fieldDay, from, to, maxDays+1)
+	switch {
+	case err != nil || len(list) > maxDays:
+		return nil, err
+	case len(list) == 0:
+		return []query.Query{query.NewMatchNoneQuery()}, nil
+	}
+	qs := make([]query.Query, len(list))
+	for i, day := range list {
+		qs[i] = term(fieldDay, day, 0)
+	}
+	return []query.Query{query.NewDisjunctionQuery(qs)}, nil
 }

@@ -1,10 +1,12 @@
 package recall
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/blevesearch/bleve/v2/analysis"
+	"github.com/blevesearch/bleve/v2/analysis/char/asciifolding"
 	"github.com/blevesearch/bleve/v2/analysis/lang/cjk"
 	"github.com/blevesearch/bleve/v2/analysis/lang/en"
 	"github.com/blevesearch/bleve/v2/analysis/token/lowercase"
@@ -41,6 +43,7 @@ func newAnalyzer(stem bool) analysis.Analyzer {
 		unicodenorm.MustNewUnicodeNormalizeFilter(unicodenorm.NFKC),
 		partsFilter{},
 		lowercase.NewLowerCaseFilter(),
+		foldFilter{asciifolding.New()},
 		en.NewPossessiveFilter(),
 		stop.NewStopTokensFilter(common),
 		cjk.NewCJKBigramFilter(false),
@@ -56,6 +59,27 @@ func newAnalyzer(stem bool) analysis.Analyzer {
 // nobody would ask for it.
 const maxWord = 64
 
+// foldFilter takes accents off: who asks may not have them on the keyboard.
+type foldFilter struct{ fold analysis.CharFilter }
+
+func (f foldFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
+	for _, t := range in {
+		if !ascii(t.Term) {
+			t.Term = f.fold.Filter(t.Term)
+		}
+	}
+	return in
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 type lengthFilter struct{}
 
 func (lengthFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
@@ -68,8 +92,8 @@ func (lengthFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
 	return out
 }
 
-// partsFilter adds the parts of identifiers (snake_case, camelCase, pkg.Func, v2) behind
-// the whole: agents store them, and ask for either.
+// partsFilter adds the parts of identifiers behind the whole, since agents store them and
+// ask for either: of pkg.NewServer_v2 pkg, NewServer_v2, New, Server, v2, v and 2.
 type partsFilter struct{}
 
 func (partsFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
@@ -79,68 +103,88 @@ func (partsFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
 		if t.Type != analysis.AlphaNumeric && t.Type != analysis.Numeric {
 			continue
 		}
-		parts(t.Term, func(from, to int) {
+		whole := span{0, len(t.Term)}
+		add := func(s span) {
 			p := *t
-			p.Term, p.Start, p.End = t.Term[from:to:to], t.Start+from, t.Start+to
+			p.Term, p.Start, p.End = t.Term[s.from:s.to:s.to], t.Start+s.from, t.Start+s.to
 			out = append(out, &p)
-		})
+		}
+		for _, piece := range split(t.Term, whole, atPunctuation) {
+			if piece != whole {
+				add(piece)
+			}
+			for _, part := range split(t.Term, piece, atHump) {
+				if part != piece {
+					add(part)
+				}
+			}
+		}
 	}
 	return out
 }
 
-// parts yields the parts of a word that has more than one.
-func parts(word []byte, yield func(from, to int)) {
-	type class int
-	const (
-		other class = iota
-		lower
-		upper
-		digit
-	)
-	kind := func(r rune) class {
-		switch {
-		case unicode.IsUpper(r):
-			return upper
-		case unicode.IsLetter(r), unicode.IsMark(r):
-			return lower
-		case unicode.IsDigit(r):
-			return digit
-		}
-		return other
+type span struct{ from, to int }
+
+type class int
+
+const (
+	other class = iota
+	lower
+	upper
+	digit
+)
+
+func classOf(r rune) class {
+	switch {
+	case unicode.IsUpper(r):
+		return upper
+	case unicode.IsLetter(r), unicode.IsMark(r):
+		return lower
+	case unicode.IsDigit(r):
+		return digit
 	}
-	type span struct{ from, to int }
-	var found []span
+	return other
+}
+
+// atPunctuation ends a piece before what is neither letter nor digit, an underscore aside.
+func atPunctuation(_, this, _ class, r rune) (ends, belongs bool) {
+	return this == other && r != '_', this != other || r == '_'
+}
+
+// atHump ends a part before what is neither letter nor digit, between letters and digits,
+// at the hump of camelCase and before the last capital of HTTPServer.
+func atHump(last, this, next class, _ rune) (ends, belongs bool) {
+	hump := this == upper && (last == lower || last == upper && next == lower)
+	return this == other || hump || (this == digit) != (last == digit), this != other
+}
+
+// split cuts a span of a word. rule tells, from the classes of the letter before, this one
+// and the next, whether a part ends before this letter, and whether it belongs to a part.
+func split(word []byte, in span, rule func(last, this, next class, r rune) (ends, belongs bool)) []span {
+	var out []span
 	from, last := -1, other
-	for i := 0; i < len(word); {
-		r, size := utf8.DecodeRune(word[i:])
-		k := kind(r)
-		next := other
-		if i+size < len(word) {
-			n, _ := utf8.DecodeRune(word[i+size:])
-			next = kind(n)
+	for i := in.from; i < in.to; {
+		r, size := utf8.DecodeRune(word[i:in.to])
+		this, next := classOf(r), other
+		if i+size < in.to {
+			n, _ := utf8.DecodeRune(word[i+size : in.to])
+			next = classOf(n)
 		}
-		// A part ends before what is no letter, between letters and digits, at a hump, and
-		// before the last capital of HTTPServer.
-		hump := k == upper && (last == lower || last == upper && next == lower)
-		if from >= 0 && (k == other || hump || (k == digit) != (last == digit)) {
-			found = append(found, span{from, i})
+		ends, belongs := rule(last, this, next, r)
+		if from >= 0 && ends {
+			out = append(out, span{from, i})
 			from = -1
 		}
-		if k != other && from < 0 {
+		if belongs && from < 0 {
 			from = i
 		}
-		last = k
+		last = this
 		i += size
 	}
 	if from >= 0 {
-		found = append(found, span{from, len(word)})
+		out = append(out, span{from, in.to})
 	}
-	if len(found) == 0 || len(found) == 1 && found[0] == (span{0, len(word)}) {
-		return
-	}
-	for _, s := range found {
-		yield(s.from, s.to)
-	}
+	return out
 }
 
 // terms are the distinct tokens of a text, in their order.
@@ -154,4 +198,37 @@ func terms(a analysis.Analyzer, text string) []string {
 		}
 	}
 	return out
+}
+
+// token is a word of a query, and how much it counts.
+type token struct {
+	text   string
+	weight float64
+}
+
+// tokens are the words of a query. Who gives an identifier means that one: it counts more
+// than its parts, which others may be made of.
+func tokens(text string) []token {
+	stream := words.Analyze([]byte(text))
+	var out []token
+	seen := make(map[string]bool)
+	for i, t := range stream {
+		weight := 1.0
+		switch {
+		case i+1 < len(stream) && within(stream[i+1], t):
+			weight = boostWhole
+		case slices.ContainsFunc(stream[:i], func(w *analysis.Token) bool { return within(t, w) }):
+			weight = boostPart
+		}
+		if s := string(t.Term); !seen[s] {
+			seen[s] = true
+			out = append(out, token{s, weight})
+		}
+	}
+	return out
+}
+
+// within tells whether a token is a part of another one.
+func within(part, whole *analysis.Token) bool {
+	return part != whole && part.Start >= whole.Start && part.End <= whole.End && part.End-part.Start < whole.End-whole.Start
 }

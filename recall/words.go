@@ -1,25 +1,247 @@
 package recall
 
-import "github.com/memd/memd/memory"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
-// Words are the distinct words of a text as recall sees them: lower case, without those
-// that every text has. None if there is nothing to look for.
-func Words(text string) []string { return terms(words, text) }
+	"github.com/blevesearch/bleve/v2/search/query"
+	bleveindex "github.com/blevesearch/bleve_index_api"
+)
 
-// HasWords tells whether a memory has all of the words in its title, content and tags. It
-// reads the memory itself and needs no index.
-func HasWords(m *memory.Memory, want []string) bool {
-	missing := make(map[string]struct{}, len(want))
-	for _, w := range want {
-		missing[w] = struct{}{}
+// Weights of the forms of a word.
+const (
+	boostStem   = 1.0
+	boostWord   = 0.5 // the very word, beside its stem
+	boostPrefix = 0.4 // it only begins so, and is the last one: somebody is still typing
+	boostNear   = 0.6 // no memory has the word, and this one is a letter off
+	boostWhole  = 2.0 // an identifier as it is
+	boostPart   = 0.5 // one part of it
+)
+
+// maxTerms of a query count: of more, the rarest.
+const maxTerms = 12
+
+// word is one word of a query, in all the forms that memories have it in.
+type word struct {
+	forms []query.Query
+	count uint64 // of memories that have it, at least
+}
+
+func (w word) any() query.Query {
+	if len(w.forms) == 1 {
+		return w.forms[0]
 	}
-	for _, text := range append([]string{m.Title, m.Content}, m.Tags...) {
-		if len(missing) == 0 {
+	return query.NewDisjunctionQuery(w.forms)
+}
+
+func term(field, text string, boost float64) query.Query {
+	q := query.NewTermQuery(text)
+	q.SetField(field)
+	q.SetBoost(boost)
+	return q
+}
+
+// dictionary tells what words there are.
+type dictionary struct {
+	reader bleveindex.IndexReader
+	exact  bool // a word stands for itself and its stem, not for similar ones
+}
+
+// words takes a text apart as the memories were.
+func (d dictionary) words(text string) ([]word, error) {
+	all := tokens(text)
+	if len(all) > 4*maxTerms {
+		all = all[:4*maxTerms]
+	}
+	typing := len(all) - 1
+	if last, _ := utf8.DecodeLastRuneInString(text); strings.ContainsRune(" .?!\"\n", last) {
+		typing = -1
+	}
+	out := make([]word, 0, len(all))
+	for i, t := range all {
+		w, err := d.word(t.text, t.weight, i == typing)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	if len(out) > maxTerms {
+		slices.SortStableFunc(out, func(a, b word) int {
+			// What nobody has helps nobody.
+			if (a.count == 0) != (b.count == 0) {
+				return cmp.Compare(b.count, a.count)
+			}
+			return cmp.Compare(a.count, b.count)
+		})
+		out = out[:maxTerms]
+	}
+	return out, nil
+}
+
+func (d dictionary) word(text string, weight float64, typing bool) (w word, err error) {
+	if err := d.forms(&w, text, weight); err != nil || d.exact {
+		return w, err
+	}
+	if typing && utf8.RuneCountInString(text) >= 2 {
+		longer, err := d.completions(text)
+		if err != nil {
+			return w, err
+		}
+		for _, l := range longer {
+			w.forms = append(w.forms, term(fieldWord, l.text, weight*boostPrefix))
+			w.count = max(w.count, l.count)
+		}
+	}
+	if w.count > 0 || utf8.RuneCountInString(text) < 4 {
+		return w, nil
+	}
+	near, err := d.near(text)
+	if err != nil {
+		return w, err
+	}
+	for _, n := range near {
+		if err := d.forms(&w, n.text, weight*boostNear); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
+// forms adds the stem of a word, and the word itself where it is another one.
+func (d dictionary) forms(w *word, text string, weight float64) error {
+	add := func(field, text string, weight float64) error {
+		n, err := d.count(field, text)
+		if err == nil && n > 0 {
+			w.forms = append(w.forms, term(field, text, weight))
+			w.count = max(w.count, n)
+		}
+		return err
+	}
+	stem := text
+	if list := terms(stems, text); len(list) > 0 {
+		stem = list[0] // the others are words of their own
+	}
+	if err := add(fieldStem, stem, weight*boostStem); err != nil || stem == text {
+		return err
+	}
+	return add(fieldWord, text, weight*boostWord)
+}
+
+// quoted wants every word of what is in double quotes.
+func (d dictionary) quoted(text string) ([]query.Query, error) {
+	var out []query.Query
+	for _, p := range Phrases(text) {
+		for _, t := range terms(words, p) {
+			out = append(out, term(fieldWord, t, 0))
+		}
+	}
+	return out, nil
+}
+
+// count tells how many memories have a term.
+func (d dictionary) count(field, text string) (uint64, error) {
+	dict, err := d.reader.FieldDictRange(field, []byte(text), []byte(text))
+	if err != nil {
+		return 0, err
+	}
+	defer dict.Close()
+	e, err := dict.Next()
+	if err != nil || e == nil {
+		return 0, err
+	}
+	return e.Count, nil
+}
+
+// between lists the terms of a field in a range, limit at most.
+func (d dictionary) between(field, from, to string, limit int) (out []string, err error) {
+	dict, err := d.reader.FieldDictRange(field, []byte(from), []byte(to))
+	if err != nil {
+		return nil, err
+	}
+	defer dict.Close()
+	for len(out) < limit {
+		e, err := dict.Next()
+		if err != nil || e == nil {
+			return out, err
+		}
+		out = append(out, e.Term)
+	}
+	return out, nil
+}
+
+// found is a word of the dictionary.
+type found struct {
+	text     string
+	count    uint64
+	distance uint8
+}
+
+const (
+	maxCompletions = 6
+	maxDictionary  = 200 // entries looked at for them
+	maxNear        = 3
+)
+
+// completions are the commonest words that begin with a text and are longer.
+func (d dictionary) completions(text string) ([]found, error) {
+	dict, err := d.reader.FieldDictPrefix(fieldWord, []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	defer dict.Close()
+	var out []found
+	for range maxDictionary {
+		e, err := dict.Next()
+		if err != nil {
+			return nil, err
+		}
+		if e == nil {
 			break
 		}
-		for _, t := range words.Analyze([]byte(text)) {
-			delete(missing, string(t.Term))
+		if e.Term != text {
+			out = append(out, found{text: e.Term, count: e.Count})
 		}
 	}
-	return len(missing) == 0
+	return best(out, maxCompletions), nil
+}
+
+// near are the words that differ from a text by a letter or two, the first letter aside.
+func (d dictionary) near(text string) ([]found, error) {
+	fuzzy, ok := d.reader.(bleveindex.IndexReaderFuzzy)
+	if !ok {
+		return nil, nil
+	}
+	_, first := utf8.DecodeRuneInString(text)
+	dict, err := fuzzy.FieldDictFuzzy(fieldWord, text, 2, text[:first])
+	if err != nil {
+		return nil, err
+	}
+	defer dict.Close()
+	var out []found
+	for range maxDictionary {
+		e, err := dict.Next()
+		if err != nil {
+			return nil, err
+		}
+		if e == nil {
+			break
+		}
+		out = append(out, found{text: e.Term, distance: e.EditDistance})
+	}
+	for i := range out {
+		if out[i].count, err = d.count(fieldWord, out[i].text); err != nil {
+			return nil, err
+		}
+	}
+	return best(out, maxNear), nil
+}
+
+// best are the nearest, of those the commonest.
+func best(list []found, n int) []found {
+	slices.SortFunc(list, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(b.count, a.count), strings.Compare(a.text, b.text))
+	})
+	return list[:min(len(list), n)]
 }

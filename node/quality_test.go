@@ -1,0 +1,123 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/memd/memd/httpapi"
+	"github.com/memd/memd/memory"
+)
+
+// distractors are stored beside the memories that answer the questions.
+const distractors = 3000
+
+// committed are the figures that ranking must not fall below, in per cent: how often the
+// answer is among the first five, and the mean of one over its place (0 below the tenth).
+// Whoever changes ranking shows the table before and after, and raises them.
+var committed = map[string]struct{ hit5, mrr float64 }{
+	"words": {98, 98}, "paraphrase": {38, 31}, "identifier": {98, 98}, "typing errors": {98, 98}, "total": {83.5, 81.5},
+}
+
+var classes = []struct{ mark, name string }{{"w", "words"}, {"p", "paraphrase"}, {"i", "identifier"}, {"t", "typing errors"}, {"", "total"}}
+
+// TestRecallQuality asks the questions of testdata of one node, and prints the table with
+// -v. With MEMD_TEST_MISSES set it lists the questions whose answer is not the first.
+func TestRecallQuality(t *testing.T) {
+	memories, questions := readQuestions(t)
+	if len(questions) < 200 {
+		t.Fatalf("%d questions are too few", len(questions))
+	}
+	n := startOne(t, func(c *Config) { c.Recall = true })
+	ids := storeAll(t, n, memories)
+	g := newNoise()
+	noise := make([]memory.Draft, distractors)
+	for i := range noise {
+		noise[i] = g.next(i)
+	}
+	storeAll(t, n, noise)
+	table := askAll(t, n, questions, ids)
+	t.Logf("%d questions, %d memories\n%s", len(questions), len(memories)+distractors, table)
+	for _, c := range classes {
+		got, want := table[c.name], committed[c.name]
+		if got.hit5() < want.hit5 || got.mrr() < want.mrr {
+			t.Errorf("%s: hit@5 %.1f %%, MRR %.1f %%; committed are %.1f and %.1f", c.name, got.hit5(), got.mrr(), want.hit5, want.mrr)
+		}
+	}
+}
+
+// tally is what one class came to.
+type tally struct {
+	asked, first, five int
+	sum                float64
+}
+
+func (t *tally) hit5() float64 { return 100 * float64(t.five) / float64(t.asked) }
+func (t *tally) mrr() float64  { return 100 * t.sum / float64(t.asked) }
+
+type tallies map[string]*tally
+
+func (t tallies) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-14s %5s %7s %7s %7s\n", "class", "asked", "hit@1 %", "hit@5 %", "MRR %")
+	for _, c := range classes {
+		a := t[c.name]
+		fmt.Fprintf(&b, "%-14s %5d %7.1f %7.1f %7.1f\n", c.name, a.asked, 100*float64(a.first)/float64(a.asked), a.hit5(), a.mrr())
+	}
+	return b.String()
+}
+
+func askAll(t testing.TB, n *Node, questions []question, ids []string) tallies {
+	t.Helper()
+	out := tallies{}
+	for _, c := range classes {
+		out[c.name] = &tally{}
+	}
+	for _, q := range questions {
+		found, err := n.Recall(t.Context(), httpapi.Query{Text: q.text, Filter: memory.Filter{Limit: 10}}, httpapi.ReadOptions{})
+		if err != nil || found.Behind {
+			t.Fatalf("%q: %v, behind %t", q.text, err, found.Behind)
+		}
+		want := `{"id":"` + ids[q.answer] + `"`
+		place := slices.IndexFunc(found.Hits, func(h httpapi.FoundMemory) bool { return strings.HasPrefix(string(h.Body), want) })
+		if place != 0 && os.Getenv("MEMD_TEST_MISSES") != "" {
+			t.Logf("%s: %q: place %d", q.class, q.text, place)
+		}
+		for _, c := range classes {
+			if c.mark != "" && c.mark != q.class {
+				continue
+			}
+			a := out[c.name]
+			a.asked++
+			if place == 0 {
+				a.first++
+			}
+			if place >= 0 && place < 5 {
+				a.five++
+			}
+			if place >= 0 {
+				a.sum += 1 / float64(place+1)
+			}
+		}
+	}
+	return out
+}
+
+// storeAll stores drafts and returns their ids.
+func storeAll(t testing.TB, n *Node, ds []memory.Draft) (ids []string) {
+	t.Helper()
+	for part := range slices.Chunk(ds, memory.MaxBulk) {
+		out, err := n.CreateAll(t.Context(), part, httpapi.WriteOptions{Agent: "ai:test"})
+		if err != nil || len(out.Errors) > 0 {
+			t.Fatal(err, out.Errors)
+		}
+		ids = append(ids, out.IDs...)
+	}
+	waitFor(t, "the index", func() bool {
+		s := n.index.Status()
+		return s.Open && s.Seq >= n.store.Seq()
+	})
+	return ids
+}
