@@ -367,7 +367,7 @@ func (r *recorder) node() {
 	for _, accept := range []string{"", "v1", "v2", "v3"} {
 		r.do(ask{method: "GET", path: "/api/v1/capabilities", header: h("Accept-Capabilities", accept)}, 200)
 	}
-	for _, path := range []string{"/api/v1/openapi.yaml", "/api/v1/stats", "/api/v1/cluster", "/api/v1/health", "/livez", "/readyz", "/metrics", "/api/v1/metrics"} {
+	for _, path := range []string{"/api/v1/openapi.yaml", "/api/v1/stats", "/api/v1/cluster", "/api/v1/doctor", "/api/v1/health", "/livez", "/readyz", "/metrics", "/api/v1/metrics"} {
 		r.do(ask{method: "GET", path: path}, 200)
 	}
 	r.do(ask{method: "GET", path: "/api/v1/stats", query: q("after", nowhere)}, 425)
