@@ -123,6 +123,7 @@ func TestNode(t *testing.T) {
 		t.Errorf("metrics: %.200s, %v", m, err)
 	}
 	walkStandards(ctx, t, c, first.ID)
+	walkHousekeeping(ctx, t, c)
 	if d, err := c.Delete(ctx, first.ID, WriteOptions{}); err != nil || d.ID != first.ID {
 		t.Errorf("delete: %+v, %v", d, err)
 	}

@@ -239,3 +239,33 @@ func TestWhoseTurnItIs(t *testing.T) {
 		}
 	}
 }
+
+// What agents do over MCP are the same verbs.
+func TestHousekeepingOverMCP(t *testing.T) {
+	n := startOne(t, nil)
+	ctx, s, opt := context.Background(), mcpService{n}, mcpserver.WriteOptions{Agent: "ai:x"}
+	a := mustCreate(t, n, `{"title":"a","content":"x"}`, keyed("")).ID
+	b := mustCreate(t, n, `{"title":"b","content":"x"}`, keyed("")).ID
+	l, err := s.Link(ctx, mcpserver.Link{SourceID: a, TargetID: b, Relation: "supersedes"}, opt)
+	if err != nil || l.SourceID != a || l.Token == "" {
+		t.Errorf("%+v, %v", l, err)
+	}
+	links, err := s.Links(ctx, b, mcpserver.ReadOptions{After: l.Token})
+	if err != nil || len(links) != 1 || links[0].SourceID != a || links[0].CreatedAt == "" {
+		t.Errorf("%+v, %v", links, err)
+	}
+	if _, err := s.Link(ctx, mcpserver.Link{SourceID: a, TargetID: "none", Relation: "supersedes"}, opt); !errors.Is(err, memory.ErrNotFound) {
+		t.Error(err)
+	}
+	c, err := s.Consolidate(ctx, mcpserver.Consolidation{IDs: []string{a, b}, Title: "sum", Summary: "s", Namespace: "n", Tier: "mid"}, opt)
+	if err != nil || c.Consolidated != 2 || c.Token == "" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	m, err := s.Get(ctx, c.ID, noReads)
+	if err != nil || m.Tier != "mid" || m.Namespace != "n" || m.AgentID != "ai:x" || len(m.Links) != 0 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if links, err := s.Links(ctx, b, noReads); err != nil || len(links) != 0 {
+		t.Errorf("%+v, %v", links, err)
+	}
+}
