@@ -47,3 +47,6 @@ deploy: ## manifests, chart, rules and dashboard against their own tools, and th
 
 bench: ## BENCH=regexp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+release: ## VERSION=1.2.3: static binaries, SBOMs and checksums in dist/
+	.ci/release $(VERSION)

@@ -10,6 +10,9 @@ import (
 // Protocol is the version of what nodes say to each other.
 const Protocol = wire.Proto
 
+// DataFormat is the version of the data file.
+const DataFormat = storage.Format
+
 // Verify checks every invariant of a store that can be checked while its node does not
 // run, and says what is wrong in words for people. An error means that it could not be
 // looked at, above all that a running node has it locked.

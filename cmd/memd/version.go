@@ -34,20 +34,34 @@ func revision() string {
 	return rev + dirty
 }
 
+// committed is the date of that commit, RFC 3339.
+func committed() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.time" {
+				return s.Value
+			}
+		}
+	}
+	return ""
+}
+
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print version, commit and protocol",
+		Short: "Print version, commit and its date, protocol and data format",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if asJSON {
 				return printJSON(out, map[string]any{
-					"version": version(), "commit": revision(), "protocol": node.Protocol, "go": runtime.Version(),
+					"version": version(), "commit": revision(), "date": committed(), "protocol": node.Protocol, "data_format": node.DataFormat,
+					"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 				})
 			}
-			_, err := fmt.Fprintf(out, "memd %s commit %s protocol %d %s %s/%s\n", version(), orDash(revision()), node.Protocol, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(out, "memd %s commit %s of %s protocol %d data format %d %s %s/%s\n", version(), orDash(revision()), orDash(committed()),
+				node.Protocol, node.DataFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
