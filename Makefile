@@ -5,7 +5,7 @@ SEEDS    ?= 2000
 FUZZTIME ?= 30s
 BENCH    ?= .
 
-.PHONY: build test race lint sim fuzz chaos conformance openapi cli deploy bench
+.PHONY: build test race lint sim fuzz chaos conformance openapi cli deploy bench release
 
 build: ## the static binary, bin/memd
 	CGO_ENABLED=0 go build -trimpath -o bin/memd ./cmd/memd

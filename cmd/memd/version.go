@@ -11,13 +11,21 @@ import (
 	"github.com/memd/memd/node"
 )
 
-// release is set by the release build (-ldflags "-X main.release=1.2.3").
-var release = "dev"
+// Set by the release build (-ldflags "-X main.release=1.2.3 …"). Of the commit go build knows
+// too, but not everywhere: not in a linked worktree.
+var (
+	release = "dev"
+	commit  = ""
+	date    = "" // of the commit, RFC 3339
+)
 
 func version() string { return release }
 
 // revision is the commit that the binary was built from, if the build knew it.
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
@@ -36,6 +44,9 @@ func revision() string {
 
 // committed is the date of that commit, RFC 3339.
 func committed() string {
+	if date != "" {
+		return date
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.time" {

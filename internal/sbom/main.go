@@ -2,7 +2,7 @@
 // modules that the linker put into it, with their versions and checksums, and the toolchain.
 // It reads nothing but the binary, and prints the same for the same binary.
 //
-//	go run ./internal/sbom FILE
+//	go run ./internal/sbom FILE VERSION DATE
 package main
 
 import (
@@ -21,11 +21,11 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: sbom FILE")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: sbom FILE VERSION DATE")
 		os.Exit(2)
 	}
-	if err := write(os.Stdout, os.Args[1]); err != nil {
+	if err := write(os.Stdout, os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "sbom:", err)
 		os.Exit(1)
 	}
@@ -65,7 +65,7 @@ type property struct {
 }
 
 // write prints the document of the binary in file.
-func write(w io.Writer, file string) error {
+func write(w io.Writer, file, version, date string) error {
 	info, err := buildinfo.ReadFile(file)
 	if err != nil {
 		return err
@@ -80,6 +80,7 @@ func write(w io.Writer, file string) error {
 		return err
 	}
 	doc := describe(info, path.Base(file), hex.EncodeToString(sum.Sum(nil)))
+	doc.Metadata.Component.Version, doc.Metadata.Timestamp = version, date
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
@@ -91,11 +92,7 @@ func describe(info *buildinfo.BuildInfo, name, sha string) document {
 	doc := document{Format: "CycloneDX", Spec: "1.5", Version: 1}
 	for _, s := range info.Settings {
 		switch s.Key {
-		case "vcs.revision":
-			program.Version = s.Value
-		case "vcs.time":
-			doc.Metadata.Timestamp = s.Value
-		case "GOOS", "GOARCH", "CGO_ENABLED", "vcs.modified":
+		case "GOOS", "GOARCH", "CGO_ENABLED":
 			program.Properties = append(program.Properties, property{"go:" + s.Key, s.Value})
 		}
 	}
