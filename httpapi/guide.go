@@ -54,11 +54,11 @@ func (c *call) sessionStart() error {
 		Namespace *string     `json:"namespace"`
 		Limit     *memory.Raw `json:"limit"`
 	}
-	if c.r.Body != nil && c.r.Body != http.NoBody {
-		body, err := c.jsonBody()
-		if err != nil {
-			return err
-		}
+	body, err := c.optionalBody()
+	if err != nil {
+		return err
+	}
+	if body != nil {
 		if err := memory.ParseJSON(body, &in); err != nil {
 			return err
 		}
@@ -71,7 +71,6 @@ func (c *call) sessionStart() error {
 		}
 	}
 	if in.Limit != nil && string(*in.Limit) != "null" {
-		var err error
 		if limit, err = memory.ParseLimit("limit", string(*in.Limit), maxSession); err != nil {
 			return err
 		}
