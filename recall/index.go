@@ -37,6 +37,9 @@ type Index struct {
 	target uint64 // what the feed said when the index was opened: until then it is building
 	stored uint64 // up to here it is on disk, if the index has been there
 	moved  chan struct{}
+
+	waiters int           // searches that wait for the index to get further
+	urge    chan struct{} // told when one begins to
 }
 
 // New returns an index that holds nothing yet; Run opens it.
@@ -44,7 +47,7 @@ func New(c Config) *Index {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	x := &Index{cfg: c, log: c.Log, moved: make(chan struct{})}
+	x := &Index{cfg: c, log: c.Log, moved: make(chan struct{}), urge: make(chan struct{}, 1)}
 	x.metrics = newMetrics(c.Registerer, x)
 	return x
 }
@@ -135,6 +138,7 @@ func (x *Index) follow(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+			x.gather(ctx, seq)
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
@@ -167,13 +171,16 @@ func (x *Index) drain(ctx context.Context, index bleve.Index, seq uint64, failed
 		if len(changes) == 0 {
 			return seq, nil
 		}
+		began := time.Now()
 		if seq, err = x.take(index, changes, mark); err != nil {
 			return seq, err
 		}
+		took := time.Since(began)
 		if err := x.waitStored(ctx, seq-min(seq, maxUnstored), failed); err != nil {
 			return seq, err
 		}
 		pause = 10 * time.Millisecond
+		x.rest(ctx, took)
 	}
 }
 
@@ -217,12 +224,16 @@ func (x *Index) waitStored(ctx context.Context, seq uint64, failed <-chan error)
 // WaitFor returns true when the index holds what the feed said up to seq, false when ctx
 // ended first.
 func (x *Index) WaitFor(ctx context.Context, seq uint64) bool {
-	for {
+	for waiting := false; ; {
 		x.mu.Lock()
 		have, open, moved := x.seq, x.open, x.moved
 		x.mu.Unlock()
 		if open && have >= seq {
 			return true
+		}
+		if !waiting {
+			waiting = true
+			defer x.await()()
 		}
 		select {
 		case <-moved:
