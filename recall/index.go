@@ -157,7 +157,7 @@ func (x *Index) drain(ctx context.Context, index bleve.Index, seq uint64, failed
 			return seq, nil
 		default:
 		}
-		changes, mark, err := x.cfg.Feed.Changes(seq, batchChanges)
+		changes, mark, err := x.cfg.Feed.Changes(seq, x.batchSize())
 		if err != nil { // not the fault of the index
 			x.log.Warn("reading what is to be indexed", "err", err)
 			select {

@@ -15,9 +15,26 @@ const (
 	// A rest is restTimes as long as the batch before it took, and restAtMost.
 	restTimes  = 9
 	restAtMost = 2 * time.Second
+	// pacedChanges are taken by one batch while there are rests: a large one would hold up
+	// requests for as long as it takes.
+	pacedChanges = 100
 	// maxBehind changes it rests no more.
 	maxBehind = 20_000
 )
+
+// hurries reports whether the index should get on as quickly as it can.
+func (x *Index) hurries() bool {
+	s := x.Status()
+	return s.Building || s.Last-min(s.Seq, s.Last) > maxBehind || x.awaited()
+}
+
+// batchSize is how many changes the next batch takes at most.
+func (x *Index) batchSize() int {
+	if x.hurries() {
+		return batchChanges
+	}
+	return pacedChanges
+}
 
 // gather waits for a batch to fill.
 func (x *Index) gather(ctx context.Context, seq uint64) {
@@ -25,7 +42,7 @@ func (x *Index) gather(ctx context.Context, seq uint64) {
 	defer timer.Stop()
 	for {
 		changed := x.cfg.Feed.Changed()
-		if x.awaited() || x.cfg.Feed.Seq() >= seq+batchChanges {
+		if x.awaited() || x.cfg.Feed.Seq() >= seq+pacedChanges {
 			return
 		}
 		select {
@@ -41,7 +58,7 @@ func (x *Index) gather(ctx context.Context, seq uint64) {
 
 // rest lets writes go first after a batch that took so long.
 func (x *Index) rest(ctx context.Context, took time.Duration) {
-	if s := x.Status(); s.Building || s.Last-min(s.Seq, s.Last) > maxBehind || x.awaited() {
+	if x.hurries() {
 		return
 	}
 	timer := time.NewTimer(min(restTimes*took, restAtMost))

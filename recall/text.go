@@ -99,6 +99,9 @@ type partsFilter struct{}
 func (partsFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
 	out := make(analysis.TokenStream, 0, len(in)+8)
 	for _, t := range in {
+		if len(t.Term) > maxWord {
+			continue // an encoding of something; its parts are accidents
+		}
 		out = append(out, t)
 		if t.Type != analysis.AlphaNumeric && t.Type != analysis.Numeric {
 			continue
