@@ -86,7 +86,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-func call(t *testing.T, n *Node, method, path string, body any) (int, map[string]any) {
+func call(t testing.TB, n *Node, method, path string, body any) (int, map[string]any) {
 	t.Helper()
 	var r io.Reader
 	if body != nil {

@@ -54,10 +54,9 @@ func (x *Index) openOrMake() (bleve.Index, uint64, error) {
 	return index, 0, err
 }
 
-// openOld opens an index whose files are whole, that this version made, and that the feed
-// continues.
+// openOld opens an index that this version made and that the feed continues.
 func (x *Index) openOld() (index bleve.Index, seq uint64, err error) {
-	if err := checkFiles(x.cfg.Dir); err != nil {
+	if err := dropDamaged(x.cfg.Dir); err != nil {
 		return nil, 0, err
 	}
 	err = guarded(func() (err error) {
@@ -112,16 +111,23 @@ func (x *Index) checkpoint(index bleve.Index) (uint64, error) {
 	return seq, nil
 }
 
-// checkFiles compares every segment with the checksum at its end. The library does not:
-// it would read a damaged one as it is, or panic.
-func checkFiles(dir string) error {
+// dropDamaged removes every segment that does not match the checksum at its end. The library
+// does not look: it would read a damaged one as it is, or panic. Mostly such a file was
+// being written when the process died, and nothing names it yet; if something does, the
+// library goes back to the state before, or has nothing, which has no format.
+func dropDamaged(dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "store", "*.zap"))
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if err := checkFile(f); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(f), err)
+		if err := checkFile(f); errors.Is(err, errDamaged) {
+			err = os.Remove(f)
+			if err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
 		}
 	}
 	return nil

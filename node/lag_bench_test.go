@@ -1,0 +1,98 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/memd/memd/httpapi"
+)
+
+// BenchmarkRecallElsewhere stores through one node of three and recalls through another one
+// with the token, both over HTTP; the time is that of the recall.
+func BenchmarkRecallElsewhere(b *testing.B) {
+	nodes := startMeshWith(b, 3, func(_ int, c *Config) { c.Recall = true })
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		word := fmt.Sprintf("quagga%d", i)
+		_, created := call(b, nodes[0], "POST", "/api/v1/memories", map[string]any{"title": word, "content": "stripes"})
+		path := fmt.Sprintf("/api/v1/recall?context=%s&after=%s", word, url.QueryEscape(created["token"].(string)))
+		began := time.Now()
+		_, found := call(b, nodes[1], "GET", path, nil)
+		took = append(took, time.Since(began))
+		if hits := found["memories"].([]any); len(hits) == 0 || hits[0].(map[string]any)["title"] != word {
+			b.Fatalf("%s is not found: %v", word, found)
+		}
+	}
+	reportQuantiles(b, took)
+}
+
+// BenchmarkIndexLag writes 1,000 memories a second for a minute to one node and looks at the
+// index each tenth of a second: how many changes it is behind, and what the heap holds after
+// a collection in the middle and at the end. Run it with -benchtime 1x.
+func BenchmarkIndexLag(b *testing.B) {
+	const rate, seconds = 1000, 60
+	n := startOne(b, func(c *Config) { c.Recall = true })
+	g := newNoise()
+	var mu sync.Mutex
+	var wrote, failed atomic.Int64
+	heap := func() float64 {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return float64(s.HeapAlloc) / (1 << 20)
+	}
+	for range b.N {
+		var worst, sum, samples uint64
+		var middle float64
+		began := time.Now()
+		var wg sync.WaitGroup
+		next := make(chan int)
+		for range 32 {
+			wg.Go(func() {
+				for i := range next {
+					mu.Lock()
+					d := g.plain(i)
+					mu.Unlock()
+					if _, err := n.Create(context.Background(), d, httpapi.WriteOptions{Agent: "ai:bench"}); err != nil {
+						failed.Add(1)
+					}
+					wrote.Add(1)
+				}
+			})
+		}
+		tick := time.NewTicker(10 * time.Millisecond)
+		sent := 0
+		for round := 0; time.Since(began) < seconds*time.Second; round++ {
+			<-tick.C
+			for due := int(time.Since(began).Seconds() * rate); sent < due; sent++ {
+				next <- sent
+			}
+			if round%10 == 0 {
+				s := n.index.Status()
+				behind := s.Last - min(s.Seq, s.Last)
+				worst, sum, samples = max(worst, behind), sum+behind, samples+1
+			}
+			if middle == 0 && time.Since(began) > seconds/2*time.Second {
+				middle = heap()
+			}
+		}
+		tick.Stop()
+		close(next)
+		wg.Wait()
+		end := time.Now()
+		waitFor(b, "the index", func() bool { s := n.index.Status(); return s.Seq >= s.Last })
+		b.ReportMetric(float64(time.Since(end).Milliseconds()), "ms-to-catch-up")
+		b.ReportMetric(float64(wrote.Load())/end.Sub(began).Seconds(), "writes/s")
+		b.ReportMetric(float64(failed.Load()), "failed")
+		b.ReportMetric(float64(sum)/float64(samples), "behind-mean")
+		b.ReportMetric(float64(worst), "behind-max")
+		b.ReportMetric(middle, "MiB-at-30s")
+		b.ReportMetric(heap(), "MiB-at-60s")
+	}
+}
