@@ -86,7 +86,11 @@ func BenchmarkIndexLag(b *testing.B) {
 		close(next)
 		wg.Wait()
 		end := time.Now()
-		waitFor(b, "the index", func() bool { s := n.index.Status(); return s.Seq >= s.Last })
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		if !n.index.WaitFor(patience, n.store.Seq()) {
+			b.Errorf("the index is at %+v, 5 minutes later", n.index.Status())
+		}
+		cancel()
 		b.ReportMetric(float64(time.Since(end).Milliseconds()), "ms-to-catch-up")
 		b.ReportMetric(float64(wrote.Load())/end.Sub(began).Seconds(), "writes/s")
 		b.ReportMetric(float64(failed.Load()), "failed")

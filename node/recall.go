@@ -101,12 +101,15 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 	}
 	err := n.index.Search(ctx, s.query, s.enough, func(hits []recall.Hit, weaker bool) (bool, error) {
 		s.looked += len(hits)
-		want := s.enough
-		if weaker { // they are not looked at to rank the others
+		want, from := s.enough, len(s.hits)
+		if weaker || all { // they are not looked at to rank the others
 			want = s.wanted()
 		}
 		err := s.judge(hits)
-		return len(s.hits) < want && s.looked < maxCandidates, err
+		if all { // each part for itself, or one page would depend on how large another one was
+			s.rank(from)
+		}
+		return len(s.hits) < want && (all || s.looked < maxCandidates), err
 	})
 	if errors.Is(err, recall.ErrClosed) {
 		return out, nil, fmt.Errorf("%w: the index for recall is being built", memory.ErrUnavailable)
@@ -114,7 +117,9 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 	if err != nil {
 		return out, nil, fmt.Errorf("search: %w", err)
 	}
-	s.rank()
+	if !all {
+		s.rank(0)
+	}
 	out, shown := s.answer(out)
 	return out, shown, nil
 }
@@ -169,7 +174,10 @@ func (n *Node) newSeek(ctx context.Context, q httpapi.Query, all bool) *seek {
 	} else {
 		s.q.Filter.Offset = 0
 	}
-	s.enough = max(leastCandidates, s.wanted()+q.Filter.Limit/2)
+	s.enough = leastCandidates
+	if !all {
+		s.enough = max(leastCandidates, s.wanted()+q.Filter.Limit/2)
+	}
 	if ns := q.Filter.Namespace; ns != "" {
 		s.chain = []string{ns}
 		if !all {
@@ -241,9 +249,10 @@ func (s *seek) judgeOne(tx *storage.Tx, key memory.Key, h recall.Hit) error {
 	return nil
 }
 
-// rank puts the best first, ties in an order that is the same on every node.
-func (s *seek) rank() {
-	slices.SortFunc(s.hits, func(a, b ranked) int {
+// rank puts the best of the hits from one on first, ties in an order that is the same on
+// every node.
+func (s *seek) rank(from int) {
+	slices.SortFunc(s.hits[from:], func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), b.m.UpdatedAt.Compare(a.m.UpdatedAt), strings.Compare(a.m.ID, b.m.ID))
 	})
 }

@@ -203,6 +203,37 @@ func TestRecallFilters(t *testing.T) {
 	}
 }
 
+// TestSearchPages: the pages of a search hold every hit once, however large they are.
+func TestSearchPages(t *testing.T) {
+	n := startOne(t, withRecall)
+	g := newNoise()
+	ds := make([]memory.Draft, 700)
+	for i := range ds {
+		ds[i] = g.next(i)
+		*ds[i].Content += " okapi"
+		ds[i].Priority = new(int64(1 + i%10))
+	}
+	storeAll(t, n, ds)
+	for _, size := range []int{7, 50, 333, 1000} {
+		seen := map[string]bool{}
+		for offset := 0; offset < len(ds); offset += size {
+			f, err := n.Search(t.Context(), httpapi.Query{Text: "okapi", Filter: memory.Filter{Limit: size, Offset: offset}}, httpapi.ReadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, title := range titles(t, f) {
+				if seen[title] {
+					t.Fatalf("pages of %d: %s comes twice", size, title)
+				}
+				seen[title] = true
+			}
+		}
+		if len(seen) != len(ds) {
+			t.Errorf("pages of %d: %d of %d", size, len(seen), len(ds))
+		}
+	}
+}
+
 // TestBudget: hits that fit, what was left out is told.
 func TestBudget(t *testing.T) {
 	n := startOne(t, withRecall)

@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -44,7 +45,7 @@ func TestGoesOn(t *testing.T) {
 	r := start(t, dir, f)
 	r.settled()
 	r.stop()
-	if err := r.Search(t.Context(), Query{Text: "memory"}, 1, nil); err != ErrClosed {
+	if err := r.Search(t.Context(), Query{Text: "memory"}, 1, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 	f.put(doc("late", "Memory", "of the second run"))

@@ -70,7 +70,7 @@ func (x *Index) Search(ctx context.Context, q Query, size int, more func(hits []
 		if err != nil {
 			return err
 		}
-		w := walk{ctx: withBM25(ctx), reader: reader, mapping: x.index.Mapping(), seen: make(map[string]bool), more: more}
+		w := walk{ctx: withBM25(ctx), reader: reader, mapping: x.index.Mapping(), all: q.All, seen: make(map[string]bool), more: more}
 		for _, p := range plans {
 			goOn, err := w.pages(p, size)
 			if err != nil || !goOn {
@@ -92,6 +92,7 @@ type walk struct {
 	ctx     context.Context
 	reader  bleveindex.IndexReader
 	mapping mapping.IndexMapping
+	all     bool
 	seen    map[string]bool
 	more    func([]Hit, bool) (bool, error)
 }
@@ -128,7 +129,11 @@ func (w *walk) page(q query.Query, from, size int) (search.DocumentMatchCollecti
 		return nil, err
 	}
 	defer s.Close()
-	top := collector.NewTopNCollector(size, from, search.SortOrder{&search.SortScore{Desc: true}})
+	order := search.SortOrder{&search.SortScore{Desc: true}}
+	if w.all { // whoever pages comes back when segments may have been merged, and ties with them
+		order = append(order, &search.SortDocID{})
+	}
+	top := collector.NewTopNCollector(size, from, order)
 	if err := top.Collect(w.ctx, s, w.reader); err != nil {
 		return nil, err
 	}
@@ -202,7 +207,7 @@ func choose(ws []word, docs uint64) []query.Query {
 		}
 		return out
 	}
-	any := func(ws []word) query.Query { // flat: a level of the query costs with every memory
+	flat := func(ws []word) query.Query { // a level of the query costs with every memory
 		var forms []query.Query
 		for _, w := range ws {
 			forms = append(forms, w.forms...)
@@ -220,15 +225,15 @@ func choose(ws []word, docs uint64) []query.Query {
 	}
 	switch {
 	case len(common) == 0 || len(ws) == 1:
-		return []query.Query{any(ws)}
+		return []query.Query{flat(ws)}
 	case len(rare) == 0:
-		return []query.Query{query.NewConjunctionQuery(all(common)), any(ws)}
+		return []query.Query{query.NewConjunctionQuery(all(common)), flat(ws)}
 	}
 	var should []query.Query
 	for _, w := range common {
 		should = append(should, w.forms...)
 	}
-	return []query.Query{query.NewBooleanQuery([]query.Query{any(rare)}, should, nil), any(ws)}
+	return []query.Query{query.NewBooleanQuery([]query.Query{flat(rare)}, should, nil), flat(ws)}
 }
 
 // restrict makes clauses that restrict and count nothing.
