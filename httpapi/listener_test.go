@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -35,8 +36,8 @@ func (l *calling) call(t *testing.T, from string) (open bool) {
 	l.conns <- named{there, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from))}
 	_ = here.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	_, err := here.Read(make([]byte, 1))
-	timeout, ok := err.(net.Error)
-	return ok && timeout.Timeout()
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 type named struct {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -107,6 +109,11 @@ func (c *Config) validate() error {
 	case c.BootstrapExpect > 1 && c.QuorumWrites > c.BootstrapExpect:
 		return fmt.Errorf("quorum-writes is %d with %d members expected: no write could succeed", c.QuorumWrites, c.BootstrapExpect)
 	}
+	for _, seed := range c.Join {
+		if err := checkSeed(seed); err != nil {
+			return err
+		}
+	}
 	if err := mcpserver.ValidTools(c.MCPTools); err != nil {
 		return fmt.Errorf("mcp-tools is %w", err)
 	}
@@ -122,6 +129,18 @@ func (c *Config) validate() error {
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// checkSeed takes host:port and no URL: nothing is fetched from a seed.
+func checkSeed(seed string) error {
+	host, port, err := net.SplitHostPort(seed)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" || strings.ContainsAny(host, "/@?#") {
+		return fmt.Errorf("join %.60q: want host:port", seed)
 	}
 	return nil
 }

@@ -2,15 +2,32 @@ package hostile
 
 import (
 	"crypto/rand"
+	"errors"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/memd/memd/node"
 )
 
 // gossipRows are what strangers send to the port of gossip.
 func gossipRows(_ *testing.T, _ *target) []row {
-	return []row{{n: 82, name: "random bytes, 64 KiB, and lies", do: gossipNoise}}
+	return []row{{n: 81, name: "seeds that are URLs", do: seedURLs}, {n: 82, name: "random bytes, 64 KiB, and lies", do: gossipNoise}}
+}
+
+// seedURLs: a seed is host:port. There are no webhooks, and no door takes an address; peers'
+// addresses out of gossip are held to --peer-networks, and nothing follows a redirect.
+func seedURLs(t *testing.T, _ *target) {
+	for _, seed := range []string{"http://169.254.169.254/", "http://[::1]", "http://[::1]:80/", "file:", "file:///etc/passwd", "gopher://127.0.0.1:70", "127.0.0.1", "a@b:1", ":7946", "127.0.0.1:http"} {
+		n, err := node.New(node.Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Join: []string{seed}})
+		if !errors.Is(err, node.ErrConfig) {
+			t.Errorf("%q: %v", seed, err)
+		}
+		if n != nil {
+			_ = n.Close()
+		}
+	}
 }
 
 func gossipNoise(t *testing.T, n *target) {

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -10,9 +11,7 @@ import (
 func originRows(_ *testing.T, _ *target) []row {
 	mcp := func(header map[string]string) request {
 		h := map[string]string{"Accept": "application/json, text/event-stream"}
-		for k, v := range header {
-			h[k] = v
-		}
+		maps.Copy(h, header)
 		return request{method: "POST", path: "/mcp", header: h, body: `{"jsonrpc":"2.0","id":1,"method":"ping"}`}
 	}
 	list := func(header map[string]string) request {
