@@ -29,8 +29,8 @@ func (a *agenda) post(t Trigger, at time.Time) {
 
 // next decides: pull now, for this trigger, or look again at wake (zero = when something
 // is posted). Nothing is taken out of the mailbox yet, see begin.
-func (a *agenda) next(now time.Time, mine clock.Clock, leased func() clock.Clock) (t Trigger, pull bool, wake time.Time) {
-	if !a.gap.at.IsZero() && !now.Before(a.gap.at) && a.gap.due(now, mine, leased()) {
+func (a *agenda) next(now time.Time, mine, leased clock.Clock) (t Trigger, pull bool, wake time.Time) {
+	if !a.gap.at.IsZero() && !now.Before(a.gap.at) && a.gap.due(now, mine, leased) {
 		a.post(TriggerGap, now)
 	}
 	pull, wake = a.digest.judge(now, mine)

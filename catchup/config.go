@@ -25,7 +25,8 @@ type Source interface {
 
 // Sink is the local store as a puller sees it.
 type Sink interface {
-	// Clock is what is durable here. The result is only read.
+	// Clock is what is durable here. The result is only read. It neither blocks nor calls
+	// back: it is read with the manager's mutex held.
 	Clock() clock.Clock
 	// ApplyPage merges the rows and adds their dots and Tail.Covers to the clock, in one
 	// commit. Its error means that nothing of the page is claimed.

@@ -39,7 +39,7 @@ func (m *Manager) finish(p *puller, a attempt, s *Session) {
 	}
 	failures := p.agenda.backoff.failures
 	left := m.peers[name] != p
-	m.settleOwed(now, mine)
+	m.settleOwed(now)
 	m.broadcast()
 	m.mu.Unlock()
 
@@ -106,18 +106,19 @@ func (m *Manager) failed(p *puller, a attempt, err error, now time.Time) {
 // settleOwed looks at what peers left out for the leases of other pulls: it has come, or
 // it is still leased, or its lease ended without it and it is asked for again. Called
 // with mu held.
-func (m *Manager) settleOwed(now time.Time, mine clock.Clock) {
-	var leased clock.Clock
+func (m *Manager) settleOwed(now time.Time) {
+	var leased, mine clock.Clock
 	read := false
 	for _, name := range sortedKeys(m.peers) {
 		p := m.peers[name]
-		if p.owed = p.owed.Minus(mine); p.owed.Empty() {
+		if p.owed.Empty() {
 			continue
 		}
 		if !read {
-			leased, read = m.leases.Held(now), true
+			leased, mine = m.underWay(now)
+			read = true
 		}
-		if p.owed.Minus(leased).Empty() {
+		if p.owed = p.owed.Minus(mine); p.owed.Minus(leased).Empty() {
 			continue
 		}
 		p.owed = clock.Clock{}
@@ -126,19 +127,17 @@ func (m *Manager) settleOwed(now time.Time, mine clock.Clock) {
 	}
 }
 
+// underWay returns what is leased and what is durable here. What is in neither really is
+// missing: a lease ends when its rows are in the clock, so the leases are read first.
+// The other way round a pull that ends in between would have its rows asked for again.
+func (m *Manager) underWay(now time.Time) (leased, mine clock.Clock) {
+	leased = m.leases.Held(now)
+	return leased, m.cfg.Sink.Clock()
+}
+
 // collectOwed does the same on the beat, since a lease may also expire in silence.
 func (m *Manager) collectOwed() {
 	m.mu.Lock()
-	owed := false
-	for _, p := range m.peers {
-		owed = owed || !p.owed.Empty()
-	}
-	m.mu.Unlock()
-	if !owed {
-		return
-	}
-	mine := m.cfg.Sink.Clock()
-	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.settleOwed(time.Now(), mine)
+	m.settleOwed(time.Now())
 }

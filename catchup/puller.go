@@ -63,10 +63,11 @@ func (p *puller) run(ctx context.Context) {
 }
 
 func (p *puller) next() (Trigger, bool, time.Time) {
-	mine, now := p.m.cfg.Sink.Clock(), time.Now()
+	now := time.Now()
+	leased, mine := p.m.underWay(now)
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
-	return p.agenda.next(now, mine, func() clock.Clock { return p.m.leases.Held(now) })
+	return p.agenda.next(now, mine, leased)
 }
 
 // post asks for a pull and wakes the goroutine. Called with Manager.mu held.

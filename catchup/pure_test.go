@@ -285,11 +285,11 @@ func TestDigestWatch(t *testing.T) {
 }
 
 func TestAgenda(t *testing.T) {
-	none := func() clock.Clock { return clock.Clock{} }
+	none := clock.Clock{}
 	var a agenda
 	next := func(now int, trigger Trigger, wake int) {
 		t.Helper()
-		got, pull, at2 := a.next(at(now), clock.Clock{}, none)
+		got, pull, at2 := a.next(at(now), none, none)
 		if got != trigger || pull != (trigger != "") || wake < 0 != at2.IsZero() || wake >= 0 && at2 != at(wake) {
 			t.Errorf("at %d: %q %v, wake at %d", now, got, pull, at2.Sub(t0).Milliseconds())
 		}
