@@ -17,11 +17,15 @@ import (
 const (
 	absenceRows = 20_000
 	absenceBulk = 1_000
-	maxGrowth   = 64 << 20 // resident bytes of the one that pulls
+	absencePage = 1 << 20 / 1024 // rows of one page, at most
+	maxGrowth   = 64 << 20       // resident bytes of the one that pulls
 )
 
 // TestLongAbsence: a node stands still, cut off, while twenty thousand memories of
-// 1 KiB are written, and gets them by pulls. Its resident memory stays bounded.
+// 1 KiB are written, and gets them by pulls. Its resident memory stays bounded, and what
+// comes twice to one first page: on a machine so busy that the first peer's answer is
+// overdue, the other one is asked beside it, and both may answer. From then on what one
+// pull gets is reserved.
 func TestLongAbsence(t *testing.T) {
 	m := newMesh(t)
 	a, s := m.nodes[0], m.nodes[2]
@@ -70,7 +74,7 @@ func TestLongAbsence(t *testing.T) {
 	report.note(t, "%d rows of 1 KiB after %s, %.0f rows/s; pulled %s; resident %.1f MiB before, at most %.1f (grown %.1f; anonymous %.1f of %.1f before, mapped file %.1f of %.1f)",
 		absenceRows, ms(took), absenceRows/took.Seconds(), got, mib(before.all), mib(after.peak), mib(after.peak-before.all),
 		mib(anon), mib(before.anon), mib(file), mib(before.file))
-	if got.fresh < absenceRows || got.redundant > 0 {
+	if got.fresh < absenceRows || got.redundant > absencePage {
 		t.Errorf("pulled %s", got)
 	}
 	if grown := after.peak - before.all; grown > maxGrowth {
