@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/memd/memd/internal/mutant"
 )
 
@@ -24,7 +26,7 @@ var (
 
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400) // many small stores, little memory
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/blevesearch/bleve_index_api.AnalysisWorker"))
 }
 
 // schedules that every run of the tests plays.
