@@ -289,6 +289,13 @@ func FuzzKeysFile(f *testing.F) {
 	f.Add([]byte(`{"keys":[]}`))
 	f.Add([]byte(`{"keys":[{"id":"0123456789ab","name":"app","sha256":"` + strings.Repeat("ab", 32) + `","scopes":["read","peer"],"namespaces":["acme","*"],"agents":["ai:*"],"created_at":"2026-05-01T10:00:00Z","expires_at":"2027-05-01T10:00:00Z"}]}`))
 	f.Add([]byte(`{"keys":[{"id":"","name":"","sha256":"","scopes":null,"namespaces":null,"agents":null,"created_at":""}],"keys":1}`))
+	one := `{"id":"0123456789ab","name":"n","sha256":"` + strings.Repeat("0", 64) + `","scopes":["read"],"namespaces":["*"],"agents":[],"created_at":"2026-05-01T10:00:00Z"}`
+	f.Add([]byte(`{"keys":[` + one + `,` + one + `]}`)) // one id twice
+	f.Add([]byte(`{"keys":[` + one + `]}{"keys":[]}`))
+	f.Add([]byte(`{"keys":[` + strings.Replace(one, `"read"`, `"everything"`, 1) + `]}`))
+	f.Add([]byte(`{"keys":[` + strings.Replace(one, `"*"`, `"a/../b"`, 1) + `]}`))
+	f.Add([]byte(`{"keys":[` + strings.Replace(one, `"id"`, `"ID"`, 1) + `],"more":1}`))
+	f.Add([]byte("\xef\xbb\xbf" + `{"keys":null}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		parsed, s, err := parseFile(b)
 		if err != nil {
@@ -313,6 +320,11 @@ func FuzzKey(f *testing.F) {
 	f.Add(key, "Bearer")
 	f.Add(keyPrefix+id+"_"+strings.Repeat("A", secretLen), "")
 	f.Add("", "")
+	f.Add(key[:len(key)-1], "")
+	f.Add(key+"\n", "")
+	f.Add(strings.ToUpper(key), "")
+	f.Add(strings.Replace(key, id, "000000000000", 1), "")
+	f.Add(keyPrefix+"_", "")
 	f.Fuzz(func(t *testing.T, shown, _ string) {
 		if (k.Check(shown) != nil) != (shown == key) {
 			t.Fatalf("%q", shown)

@@ -92,6 +92,14 @@ func FuzzMeta(f *testing.F) {
 	b, _ = Meta{Boot: 1}.encode()
 	f.Add(b)
 	f.Add([]byte{})
+	b, _ = Meta{Boot: 1, HTTP: strings.Repeat("h", 249) + ":65535", Version: strings.Repeat("v", 64), ProtoMax: 255, Features: 1<<32 - 1}.encode()
+	f.Add(b)
+	b, _ = sampleMeta().encode()
+	f.Add(b[:len(b)-1]) // cut
+	b = bytes.Clone(b)
+	b[0]++ // another format
+	f.Add(b)
+	f.Add(bytes.Repeat([]byte{0xff}, maxMeta))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeMeta(b)
 		if err != nil {
@@ -112,6 +120,12 @@ func FuzzMessages(f *testing.F) {
 	f.Add(numbered{Digest: Digest{1, 2, 3, 4}, Seq: 4}.append(nil))
 	f.Add(encodeState([]numbered{{Digest: Digest{1, 2, 3, 4}, Seq: 4}, {Digest: Digest{5, 6, 7, 8}, Seq: 8}}))
 	f.Add(append(conflictReport{name: "a", addr: "10.0.0.1:7946"}.appendTo(nil), meta...))
+	f.Add(encodeState(nil))
+	f.Add(encodeState([]numbered{{Seq: 1}})[:20]) // claims more than there is
+	f.Add([]byte{stateFormat, 255})
+	f.Add(encodeState(make([]numbered, maxStateDigests+1)))
+	f.Add(conflictReport{name: strings.Repeat("n", 255), addr: "[2001:db8::1]:7946"}.appendTo(nil))
+	f.Add(conflictReport{}.appendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if d, ok := decodeDigest(b); ok && !bytes.HasPrefix(b, d.append(nil)) {
 			t.Fatalf("digest of %x", b)

@@ -89,6 +89,11 @@ func FuzzDoor(f *testing.F) {
 func FuzzParams(f *testing.F) {
 	f.Add("ai:x", "k", `"`+testToken.Token()+`"`)
 	f.Add("", "", "*")
+	f.Add("human:ä", strings.Repeat("k", maxIdempotencyKey), `W/"`+testToken.Token()+`"`)
+	f.Add(strings.Repeat("a", 129), strings.Repeat("k", maxIdempotencyKey+1), `"`+testToken.Token())
+	f.Add("ai:x ai:y", "k\x00", `"`+testToken.Token()+`", "x"`)
+	f.Add("anonymous:req-0a1b2c3d", " k ", `""`)
+	f.Add("\xff", "\xff", `"`+clock.Clock{}.Token()+`"`)
 	f.Fuzz(func(t *testing.T, agentID, key, etag string) {
 		h := http.Header{"X-Agent-Id": {agentID}, "Idempotency-Key": {key}, "If-Match": {etag}}
 		if id, _, err := agent(h, nil); err == nil && (id == "" || len(id) > 128 || strings.ContainsAny(id, " \r\n\x00")) {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/memd/memd/clock"
@@ -55,7 +56,20 @@ func FuzzStored(f *testing.F) {
 	f.Add(seqKey(7), stored)
 	f.Add(k, sealQuarantined(k, "reason", []byte("raw")))
 	f.Add([]byte("state"), state{seq: 3}.encode())
-	f.Add(clockKey(3), sealClock(clockKey(3), clock.Of(clock.Dot{Origin: 3, Counter: 4})))
+	d := clock.Dot{Origin: 3, Counter: 4}
+	f.Add(clockKey(3), sealClock(clockKey(3), clock.Of(d)))
+	f.Add(clockKey(3), append(sealClock(clockKey(3), clock.Of(d)), 0)) // the sum is another one
+	f.Add(seqKey(8), stored)                                           // a row at another's place
+	f.Add(seqKey(7), stored[:len(stored)-1])
+	body := memory.Record{Key: rec.Key, Versions: rec.Versions[:1]}
+	rk := revKey(rec.Key, rec.Versions[0].Dot)
+	f.Add(rk, seal(body.Append(make([]byte, sealSize)), rk))
+	f.Add(revKey(rec.Key, d), seal(body.Append(make([]byte, sealSize)), revKey(rec.Key, d)))
+	f.Add(seqKey(9), seal(append(make([]byte, sealSize), 0xff, 0xff, 0xff, 0xff, 0x0f), seqKey(9))) // a length of nothing
+	f.Add(k, binary.AppendUvarint(binary.AppendUvarint(nil, 3), 1764000000000000000))
+	f.Add(k, binary.AppendUvarint(nil, memory.MaxAccessCount+1))
+	f.Add([]byte{}, dotKey(d))
+	f.Add([]byte{}, dotKey(clock.Dot{}))
 	f.Fuzz(func(t *testing.T, k, v []byte) {
 		if raw, err := unseal(v, k); err == nil {
 			if rec, err := memory.DecodeStored(raw); err == nil {
