@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/memd/memd/cluster"
@@ -205,11 +206,11 @@ func (n *Node) askKeys(ctx context.Context, change wire.KeyChange) (askedKeys, e
 }
 
 func (a askedKeys) unavailable() error {
-	text := ""
-	for _, f := range a.failed {
-		text += "; " + f.Error
+	texts := make([]string, len(a.failed))
+	for i, f := range a.failed {
+		texts[i] = f.Error
 	}
-	return fmt.Errorf("%w: not every member could be asked%s", memory.ErrUnavailable, text)
+	return fmt.Errorf("%w: not every member could be asked: %s", memory.ErrUnavailable, strings.Join(texts, "; "))
 }
 
 // without are the members that do not have the key; users are those that encrypt with it.

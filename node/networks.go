@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -52,12 +53,7 @@ func (n networks) allow(ip netip.Addr) bool {
 	case ip.IsLoopback():
 		return n.local
 	}
-	for _, m := range metadata {
-		if ip == m {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(metadata, ip)
 }
 
 // dial returns a dialler that connects to allowed addresses only. A name is resolved once,

@@ -51,7 +51,7 @@ func newDev() *cobra.Command {
 	f.StringVar(&c.scenario, "scenario", "", "play a scenario instead: sigstop")
 	f.IntVar(&c.rounds, "rounds", 1, "how often the scenario is played")
 	f.DurationVar(&c.away, "away", 0, "least time that the scenario keeps the node stopped; over 1s it must notice that itself")
-	f.BoolVar(&c.tls, "tls", false, "keep strangers out: an authority and certificates of its own, with which nodes know each other, and a key for gossip")
+	f.BoolVar(&c.tls, "tls", false, "keep strangers out: an authority and certificates of its own, with which nodes know each other, a key for gossip and one for requests")
 	f.BoolVar(&c.json, "json", false, "print JSON: the report, or a line for every change")
 	return cmd
 }

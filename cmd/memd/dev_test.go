@@ -193,11 +193,16 @@ func TestDevStartFails(t *testing.T) {
 // testMesh is a mesh inside the test, whose processes are the test binary.
 func testMesh(t *testing.T) *mesh {
 	t.Helper()
+	return testMeshOf(t, false)
+}
+
+func testMeshOf(t *testing.T, secure bool) *mesh {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts three processes")
 	}
 	t.Setenv(asMemd, "1")
-	m, err := newMesh("", false)
+	m, err := newMesh("", secure)
 	if err != nil {
 		t.Fatal(err)
 	}
