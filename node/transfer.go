@@ -177,7 +177,7 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 			add("memories", i, id, importArchived(id, a, opt.Agent), err)
 			continue
 		}
-		add("memories", i, m.ID, n.importOne(m, opt.Agent), err)
+		add("memories", i, m.ID, n.importAgain(m, opt.Agent), err)
 	}
 	// Behind the memories: a link needs both of its ends.
 	for i, raw := range in.Links {
@@ -193,6 +193,8 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 	var token clock.Clock
 	for i, p := range pendings {
 		switch res, err := n.await(waiting, p, w, nil); {
+		case err == nil && res.held != nil:
+			out.Unchanged++
 		case err == nil:
 			out.Imported++
 			token.Union(res.token)
@@ -207,4 +209,22 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 	}
 	out.Token = token.Token()
 	return out, nil
+}
+
+// importAgain is importOne that, where nothing is to be done, waits for what is held: an
+// earlier try may have missed its quorum, and what is called unchanged is as safe as what
+// is called imported.
+func (n *Node) importAgain(m memory.Memory, agent string) func(*storage.Tx) error {
+	write := n.importOne(m, agent)
+	return func(tx *storage.Tx) error {
+		err := write(tx)
+		if !errors.Is(err, errNoop) {
+			return err
+		}
+		rec, _, _, err := tx.Get(memory.NewKey(memory.KindMemory, m.ID))
+		if err != nil {
+			return err
+		}
+		return &errHeld{id: m.ID, dots: clock.Of(rec.View().Winner.Dot)}
+	}
 }

@@ -18,8 +18,11 @@ import (
 )
 
 // exportPage is how many records are asked for at once: what is lost if a node goes away
-// in the middle.
-const exportPage = 2000
+// in the middle. Those for a pipe are held until they are whole, so there are fewer.
+const (
+	exportPage = 2000
+	pipePage   = 250
+)
 
 func newExport() *cobra.Command {
 	var conn connFlags
@@ -51,6 +54,7 @@ func newExport() *cobra.Command {
 			say: newProgress(cmd.ErrOrStderr(), "exported"), patience: *patience,
 		}
 		if len(args) == 0 {
+			e.o.Limit = pipePage
 			return e.toPipe(cmd.Context(), cmd.OutOrStdout())
 		}
 		if from != "" {

@@ -89,8 +89,10 @@ type importing struct {
 
 // A batch has to fit into the body that a node takes, 2 MiB, and one record may be larger
 // than what is left of it.
+// A node waits for the quorum of a request as long as for that of one write, so it is
+// given no more than it can do in that time on a slow disk.
 const (
-	batchRecords = client.MaxImport
+	batchRecords = 250
 	batchBytes   = 1 << 20
 	importAhead  = 4 // batches on their way
 )
@@ -122,10 +124,7 @@ func (i *importing) run(ctx context.Context, in *records, skip int64) error {
 	for range importAhead {
 		wg.Go(func() {
 			for b := range work {
-				b.err = retry(ctx, &progress{w: io.Discard}, i.patience, func() (err error) {
-					b.out, err = i.client.Import(ctx, b.in, i.opt)
-					return err
-				})
+				b.err = i.send(ctx, b)
 				close(b.done)
 			}
 		})
@@ -159,6 +158,39 @@ func (i *importing) run(ctx context.Context, in *records, skip int64) error {
 		return fmt.Errorf("%s refused", count(i.sum.Refused, "record"))
 	}
 	return nil
+}
+
+// send hands a load over, again if some of it missed its quorum: it may stand, and asked
+// again a node waits for what it has.
+func (i *importing) send(ctx context.Context, b *load) error {
+	stored := 0
+	err := retry(ctx, &progress{w: io.Discard}, i.patience, func() error {
+		out, err := i.client.Import(ctx, b.in, i.opt)
+		if err != nil {
+			return err
+		}
+		stored += out.Imported
+		b.out = out
+		if slices.ContainsFunc(out.Errors, passing) {
+			return errSome
+		}
+		return nil
+	})
+	if b.out == nil || err != nil && !errors.Is(err, errSome) {
+		return err
+	}
+	// What a later try found there an earlier one may have stored.
+	b.out.Imported = min(stored, b.n-len(b.out.Errors))
+	b.out.Unchanged = b.n - len(b.out.Errors) - b.out.Imported
+	return nil
+}
+
+var errSome = fmt.Errorf("%w: some records missed their quorum", client.ErrUnavailable)
+
+// passing reports whether the error of a record is one that time heals.
+func passing(text string) bool {
+	_, problem, _ := strings.Cut(text, ": ")
+	return strings.HasPrefix(problem, "quorum_not_met") || strings.Contains(problem, client.ErrUnavailable.Error())
 }
 
 func (i *importing) count(b *load) error {
