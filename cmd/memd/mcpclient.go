@@ -98,7 +98,7 @@ func (r remote) Get(ctx context.Context, id string, o mcpserver.ReadOptions) (mc
 	if err != nil {
 		return mcpserver.Full{}, told(err)
 	}
-	out := mcpserver.Full{Memory: shown(&m.Memory), Stale: m.Stale}
+	out := mcpserver.Full{Memory: shown(&m.Memory), Links: shownLinks(m.Links), Stale: m.Stale}
 	for i := range m.Siblings {
 		out.Siblings = append(out.Siblings, shown(&m.Siblings[i]))
 	}
