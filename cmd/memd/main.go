@@ -13,7 +13,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -52,11 +54,22 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if quiet, ok := errors.AsType[*exitError](err); ok {
 		return quiet.code
 	}
-	fmt.Fprintln(stderr, "memd:", err)
+	fmt.Fprintln(stderr, "memd:", printable(err.Error()))
 	if _, usage := errors.AsType[*usageError](err); usage || !began {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// printable takes away what a terminal would obey: an error may repeat an argument, which
+// came from a pipe and from anybody.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // usageError is wrong usage or configuration: exit code 2.

@@ -16,7 +16,7 @@ import (
 // hostileTexts are no title, text, tag, namespace, id, tier, source or agent of anybody, or
 // what a shell can hand over of it: an argument has no NUL.
 var hostileTexts = map[string]string{
-	"bytes": "a\xff\xfe", "overlong": "\xc0\xaf", "ESC": "a\x1b[31m", "C1": "a\u009b31m", "CR": "a\r", "DEL": "a\x7f", "noncharacter": "a\ufffe", "surrogate": "a\xed\xa0\x80",
+	"bytes": "a\xff\xfe", "overlong": "\xc0\xaf", "ESC": "a\x1b[31m", "C1": "a\u009b31m", "CR": "a\rb", "DEL": "a\x7f", "noncharacter": "a\ufffe", "surrogate": "a\xed\xa0\x80",
 }
 
 // verbs are calls with a place for a hostile value, X.
