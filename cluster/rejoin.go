@@ -419,5 +419,5 @@ func (c *Cluster) isSelf(addr string) bool {
 
 // jitter spreads a duration over 0.8 to 1.2 of itself.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) // #nosec G404 -- spreads load, keeps no secret
 }

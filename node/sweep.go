@@ -18,7 +18,7 @@ import (
 // of its own, so that they do not all look at once.
 func (n *Node) runSweep(ctx context.Context) error {
 	every := n.cfg.SweepInterval
-	timer := time.NewTimer(rand.N(every))
+	timer := time.NewTimer(rand.N(every)) // #nosec G404 -- likewise
 	defer timer.Stop()
 	for {
 		select {
@@ -33,7 +33,7 @@ func (n *Node) runSweep(ctx context.Context) error {
 		if sum.Count > 0 {
 			n.log.Info("swept what had expired", "memories", sum.Count, "archived", sum.Archived)
 		}
-		timer.Reset(every*3/4 + rand.N(every/2+1))
+		timer.Reset(every*3/4 + rand.N(every/2+1)) // #nosec G404 -- spreads load, keeps no secret
 	}
 }
 
