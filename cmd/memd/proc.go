@@ -64,7 +64,7 @@ func startProc(s *spawner, log string, args ...string) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close() // the child has its own
+	defer out.Close()                  // the child has its own
 	cmd := exec.Command(self, args...) // #nosec G204 -- this program itself, with arguments of its own
 	cmd.Env = withoutSettings(os.Environ())
 	cmd.Stdout, cmd.Stderr = out, out
