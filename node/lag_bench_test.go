@@ -48,7 +48,8 @@ func BenchmarkIndexLag(b *testing.B) {
 		return float64(s.HeapAlloc) / (1 << 20)
 	}
 	for range b.N {
-		var worst, sum, samples uint64
+		var lag lagSamples
+		watching := lag.watch(n)
 		var middle float64
 		began := time.Now()
 		var wg sync.WaitGroup
@@ -68,15 +69,10 @@ func BenchmarkIndexLag(b *testing.B) {
 		}
 		tick := time.NewTicker(10 * time.Millisecond)
 		sent := 0
-		for round := 0; time.Since(began) < seconds*time.Second; round++ {
+		for time.Since(began) < seconds*time.Second {
 			<-tick.C
 			for due := int(time.Since(began).Seconds() * rate); sent < due; sent++ {
 				next <- sent
-			}
-			if round%10 == 0 {
-				s := n.index.Status()
-				behind := s.Last - min(s.Seq, s.Last)
-				worst, sum, samples = max(worst, behind), sum+behind, samples+1
 			}
 			if middle == 0 && time.Since(began) > seconds/2*time.Second {
 				middle = heap()
@@ -86,6 +82,7 @@ func BenchmarkIndexLag(b *testing.B) {
 		close(next)
 		wg.Wait()
 		end := time.Now()
+		watching()
 		patience, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		if !n.index.WaitFor(patience, n.store.Seq()) {
 			b.Errorf("the index is at %+v, 5 minutes later", n.index.Status())
@@ -94,9 +91,36 @@ func BenchmarkIndexLag(b *testing.B) {
 		b.ReportMetric(float64(time.Since(end).Milliseconds()), "ms-to-catch-up")
 		b.ReportMetric(float64(wrote.Load())/end.Sub(began).Seconds(), "writes/s")
 		b.ReportMetric(float64(failed.Load()), "failed")
-		b.ReportMetric(float64(sum)/float64(samples), "behind-mean")
-		b.ReportMetric(float64(worst), "behind-max")
+		b.ReportMetric(float64(lag.sum)/float64(max(lag.count, 1)), "behind-mean")
+		b.ReportMetric(float64(lag.worst), "behind-max")
 		b.ReportMetric(middle, "MiB-at-30s")
 		b.ReportMetric(heap(), "MiB-at-60s")
+	}
+}
+
+// lagSamples is how many changes an index was behind, each tenth of a second.
+type lagSamples struct{ worst, sum, count uint64 }
+
+// watch samples until it is told to stop.
+func (l *lagSamples) watch(n *Node) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+			s := n.index.Status()
+			behind := s.Last - min(s.Seq, s.Last)
+			l.worst, l.sum, l.count = max(l.worst, behind), l.sum+behind, l.count+1
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
 	}
 }
