@@ -111,6 +111,9 @@ func (n *Node) reload() error {
 		}
 		errs = append(errs, err)
 	}
+	if n.cfg.Keys != nil {
+		errs = append(errs, n.cfg.Keys.Refresh())
+	}
 	if n.allow != nil {
 		changed, err := n.allow.reload()
 		if changed {
