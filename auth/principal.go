@@ -55,6 +55,11 @@ func (p *Principal) Namespace(ns string) bool {
 	return false
 }
 
+// Everywhere tells whether there is no namespace that the principal is kept from.
+func (p *Principal) Everywhere() bool {
+	return p == nil || slices.Contains(p.Namespaces, Everything)
+}
+
 // Agent tells whether the principal may write under the id.
 func (p *Principal) Agent(id string) bool {
 	if p == nil || id == p.Own() {
@@ -70,7 +75,7 @@ func (p *Principal) Agent(id string) bool {
 
 // Limited tells whether there is a namespace or an agent that the principal is kept from.
 func (p *Principal) Limited() bool {
-	return p != nil && !(slices.Contains(p.Namespaces, Everything) && slices.Contains(p.Agents, Everything))
+	return p != nil && !(p.Everywhere() && slices.Contains(p.Agents, Everything))
 }
 
 // Own is the id under which the principal writes if it does not say another: the first of

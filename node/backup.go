@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
@@ -37,8 +38,15 @@ const (
 // ErrBackup is a file that is no backup, or is not the whole of it.
 var ErrBackup = errors.New("not a sound backup")
 
-// Backup copies the store as of one transaction. One at a time: each needs the disk.
+// Backup copies the store as of one transaction. One at a time: each needs the disk. It
+// holds every namespace, so it is nothing for whoever is kept from one.
 func (n *Node) Backup(ctx context.Context) (*httpapi.Backup, error) {
+	if _, err := n.guard(ctx); err != nil {
+		return nil, err
+	}
+	if p, _ := auth.From(ctx); !p.Everywhere() {
+		return nil, fmt.Errorf("%w: a backup holds every namespace", memory.ErrForbidden)
+	}
 	if !n.backingUp.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("%w: a backup is being taken", memory.ErrUnavailable)
 	}

@@ -154,6 +154,34 @@ func TestRevokedWhileRunning(t *testing.T) {
 	}
 }
 
+// TestBackupNeedsAllNamespaces: a key that is kept from a namespace gets no copy of all,
+// be its scope admin.
+func TestBackupNeedsAllNamespaces(t *testing.T) {
+	nodes, file, admin := keyedMesh(t, 1)
+	for _, c := range []struct {
+		grant auth.Grant
+		want  string
+	}{
+		{auth.Grant{Name: "one", Scopes: []string{"admin"}, Namespaces: []string{"acme"}, Agents: []string{"*"}}, "403"},
+		{auth.Grant{Name: "none", Scopes: []string{"admin"}}, "403"},
+		{auth.Grant{Name: "timer", Scopes: []string{"admin"}, Namespaces: []string{"*"}}, "200"},
+	} {
+		key, _, err := auth.Add(file, c.grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := nodes[0].cfg.Keys.Refresh(); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, nodes[0], "/api/v1/backup", key); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %.80s, want %s", c.grant.Name, got, c.want)
+		}
+	}
+	if got := get(t, nodes[0], "/api/v1/backup", admin); !strings.HasPrefix(got, "200") {
+		t.Errorf("admin: %.80s", got)
+	}
+}
+
 // TestNobodysBehalf: where keys are needed, a road that lost its principal is refused.
 func TestNobodysBehalf(t *testing.T) {
 	nodes, _, _ := keyedMesh(t, 1)
