@@ -112,6 +112,28 @@ func TestUnit(t *testing.T) {
 		start(t, h.command(n, files, map[string]string{"/var/lib/memd": dataOf(t)}, nil, program...))
 	}
 	writeAndRead(t, h, secrets)
+	backUp(t, h, secrets)
+}
+
+// backUp takes a backup on n1 with the credentials and the environment of the backup's unit.
+func backUp(t *testing.T, h *hosts, secrets string) {
+	t.Helper()
+	const at = "/run/credentials/memd-backup.service/"
+	files := map[string]string{}
+	var env []string
+	for line := range strings.Lines(read(t, "deploy/systemd/memd-backup.service")) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), "="); key {
+		case "Environment":
+			env = append(env, strings.ReplaceAll(value, "%d/", at))
+		case "LoadCredential":
+			name, path, _ := strings.Cut(value, ":")
+			files[at+name] = filepath.Join(secrets, filepath.Base(path)) // its names are those of secrets.sh
+		}
+	}
+	out, err := h.command("n1", files, map[string]string{"/var/lib/memd-backup": dataOf(t)}, env, memd(t), "backup", "/var/lib/memd-backup/one.backup").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "sha256") {
+		t.Errorf("memd backup: %v: %s", err, out)
+	}
 }
 
 func secretsOf(t *testing.T, nodes ...string) string {
