@@ -26,11 +26,23 @@ func settle(flags *pflag.FlagSet) error {
 		switch _, later := f.Value.(laterValue); {
 		case later:
 			errs = append(errs, refuseLater(f, file))
-		case !f.Changed && f.Name != "help" && f.Name != flagConfig:
+		case !f.Changed && f.Name != "help" && f.Name != flagConfig && !overruled(flags, f.Name):
 			errs = append(errs, settleOne(f, file))
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// overruled tells whether the command line gives the API key in the other of its two ways: a
+// flag goes before the environment, also before a variable of another name.
+func overruled(flags *pflag.FlagSet, name string) bool {
+	switch name {
+	case flagAPIKey:
+		return flags.Changed(flagAPIKeyFile)
+	case flagAPIKeyFile:
+		return flags.Changed(flagAPIKey)
+	}
+	return false
 }
 
 // refuseLater says nothing of the value, which may be a secret.

@@ -117,7 +117,7 @@ func (v *verb) after(opt *client.ReadOptions) {
 func (v *verb) writes(opt *client.WriteOptions) {
 	v.agent = new("")
 	f := v.cmd.Flags()
-	f.StringVar(v.agent, "agent-id", "", "who writes (default: this host and user)")
+	f.StringVar(v.agent, "agent-id", "", "who writes (default: this host and user; with a key, whom it is for)")
 	f.StringVar(&opt.IdempotencyKey, "idempotency-key", "", "makes a repeated call the same write (default: one of its own for each call)")
 	f.IntVarP(&opt.W, "w", "w", 0, "members that must have the write; 0 = what the cluster does by itself")
 }

@@ -32,7 +32,7 @@ func newImport() *cobra.Command {
 	}
 	f := cmd.Flags()
 	conn.register(f, defaultServers, verbTimeout)
-	f.StringVar(&opt.Agent, "agent-id", "", "who imports (default: this host and user); each record keeps the agent that wrote it")
+	f.StringVar(&opt.Agent, "agent-id", "", "who imports (default: this host and user; with a key, whom it is for); each record keeps the agent that wrote it")
 	f.IntVarP(&opt.W, "w", "w", 0, "members that must have each record; 0 = what the cluster does by itself")
 	f.Int64Var(&skip, "skip", 0, "leave out so many records at the beginning")
 	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
@@ -41,7 +41,7 @@ func newImport() *cobra.Command {
 		if skip < 0 {
 			return usagef("--skip must not be negative")
 		}
-		if opt.Agent == "" {
+		if opt.Agent == "" && !conn.hasKey() { // else the node knows by the key
 			opt.Agent = person()
 		}
 		c, err := conn.open(opt.Agent)

@@ -17,9 +17,11 @@ type keyFlags struct {
 	file string
 }
 
+const flagAPIKey, flagAPIKeyFile = "api-key", "api-key-file"
+
 func (k *keyFlags) register(f *pflag.FlagSet, about string) {
-	f.StringVar(&k.key, "api-key", "", about)
-	f.StringVar(&k.file, "api-key-file", "", "file that holds this one key")
+	f.StringVar(&k.key, flagAPIKey, "", about)
+	f.StringVar(&k.file, flagAPIKeyFile, "", "file that holds this one key")
 }
 
 // read settles the key. An error says nothing of it.
