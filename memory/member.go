@@ -18,6 +18,7 @@ type Member struct {
 // Membership is what a record of KindMember says of its name.
 type Membership int
 
+// What the record of a name says.
 const (
 	NeverMember   Membership = iota // no version
 	IsMember                        // registered: counts for N, may acknowledge

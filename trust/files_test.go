@@ -28,7 +28,7 @@ func load(t *testing.T, dir, name string, change ...func(*Config)) *Files {
 }
 
 // talk lets one side call the other over a connection and returns what each side found.
-func talk(t *testing.T, server, client *tls.Config) (called, calling error, states [2]tls.ConnectionState) { //nolint:revive // the errors are what is looked at
+func talk(t *testing.T, server, client *tls.Config) (called, calling error, states [2]tls.ConnectionState) { //nolint:revive,staticcheck // the errors are what is looked at
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
