@@ -1,11 +1,13 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
@@ -115,9 +117,11 @@ func storeAll(t testing.TB, n *Node, ds []memory.Draft) (ids []string) {
 		}
 		ids = append(ids, out.IDs...)
 	}
-	waitFor(t, "the index", func() bool {
-		s := n.index.Status()
-		return s.Open && s.Seq >= n.store.Seq()
-	})
+	// Waiting is what makes the index hurry.
+	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !n.index.WaitFor(patience, n.store.Seq()) {
+		t.Fatalf("the index is at %+v", n.index.Status())
+	}
 	return ids
 }
