@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -158,8 +160,17 @@ func freePorts(t testing.TB, n int) []int {
 	return out
 }
 
-func get(url string) (string, error) {
-	c := &http.Client{Timeout: 5 * time.Second}
+// get asks a server that shows a certificate of the authority in the file ca.
+func get(ca, url string) (string, error) {
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return "", err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return "", fmt.Errorf("%s holds no certificate", ca)
+	}
+	c := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}
 	defer c.CloseIdleConnections()
 	resp, err := c.Get(url)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,29 +17,41 @@ import (
 func scrape(t *testing.T) string {
 	t.Helper()
 	ports := freePorts(t, 6)
-	var urls, seeds []string
+	var addrs, seeds []string
 	for i := range 3 {
-		urls = append(urls, fmt.Sprintf("http://127.0.0.1:%d", ports[i]))
+		addrs = append(addrs, fmt.Sprintf("127.0.0.1:%d", ports[i]))
 		seeds = append(seeds, fmt.Sprintf("127.0.0.1:%d", ports[3+i]))
 	}
+	secrets := secretsOf(t, "n1", "n2", "n3")
+	ca := filepath.Join(secrets, "ca.crt")
 	for i := range 3 {
-		start(t, exec.Command(memd(t), "serve", "--name", fmt.Sprintf("n%d", i+1), "--data-dir", t.TempDir(),
-			"--http-addr", strings.TrimPrefix(urls[i], "http://"), "--gossip-addr", seeds[i],
-			"--join", strings.Join(seeds, ","), "--bootstrap-expect", "3"))
+		name := fmt.Sprintf("n%d", i+1)
+		start(t, exec.Command(memd(t), "serve", "--name", name, "--data-dir", t.TempDir(), "--http-addr", addrs[i], "--gossip-addr", seeds[i],
+			"--join", strings.Join(seeds, ","), "--bootstrap-expect", "3",
+			"--tls-cert", filepath.Join(secrets, name+".crt"), "--tls-key", filepath.Join(secrets, name+".key"), "--tls-ca", ca))
 	}
-	for _, u := range urls {
-		waitFor(t, u, func() error { _, err := get(u + "/readyz"); return err })
+	client := func(args ...string) error {
+		out, err := exec.Command(memd(t), append(args, "--tls-ca", ca)...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("memd %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+		return err
 	}
-	store := func(server, title string) {
-		run(t, "", nil, memd(t), "store", "--server", server, "--title", title, "--content", "the deploy is on Tuesday")
+	for _, a := range addrs {
+		waitFor(t, a, func() error { return client("health", "--server", a) })
 	}
-	store(urls[0], "one")
-	store(urls[1], "two")
-	run(t, "", nil, memd(t), "recall", "--server", urls[0], "deploy")
+	for i, title := range []string{"one", "two"} {
+		if err := client("store", "--server", addrs[i], "--title", title, "--content", "the deploy is on Tuesday"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client("recall", "--server", addrs[0], "deploy"); err != nil {
+		t.Fatal(err)
+	}
 	var page string
 	// A pull from each peer and a comparison of clocks come with the first rounds.
 	waitFor(t, "a pull from both peers", func() (err error) {
-		if page, err = get(urls[0] + "/metrics"); err != nil {
+		if page, err = get(ca, "https://"+addrs[0]+"/metrics"); err != nil {
 			return err
 		}
 		for _, want := range []string{"memd_clock_offset_seconds", `memd_peer_last_success_timestamp_seconds{peer="n3"}`, `memd_push_ack_seconds_bucket{peer="n2"`} {
