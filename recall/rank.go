@@ -16,7 +16,9 @@ const halfLife = 90 * 24 * time.Hour
 // which makes a bad fit a good one. distance is how many levels of namespace it is above
 // the one that was asked about (contract 1.3).
 func Rank(words float64, m *memory.Memory, text string, distance int, now time.Time) float64 {
-	age := max(now.Sub(m.UpdatedAt), 0)
+	// In whole hours: two hits that are nearly as good must not change places between the
+	// pages of a search because a moment has passed.
+	age := max(now.Truncate(time.Hour).Sub(m.UpdatedAt), 0).Truncate(time.Hour)
 	recency := 0.8 + 0.2*math.Exp2(-age.Hours()/halfLife.Hours())
 	weight := 1 + 0.02*float64(m.Priority-memory.DefaultPriority)
 	switch m.Tier {
