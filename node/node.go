@@ -49,7 +49,8 @@ type Node struct {
 	pull   *catchup.Manager
 	door   *httpapi.Door
 	server *http.Server
-	index  *recall.Index // nil if this node keeps none
+	index  *recall.Index               // nil if this node keeps none
+	follow func(context.Context) error // keeps it up; nil like it
 	keep   *keeper
 
 	listener      net.Listener

@@ -75,11 +75,7 @@ func (x *Index) openOld() (index bleve.Index, seq uint64, err error) {
 // settings of the library. A batch is seen before it is on disk, and what a crash loses is
 // read again from the feed: the checkpoint is in the same snapshot.
 func settings() map[string]any {
-	return map[string]any{"unsafe_batch": true, "numSnapshotsToKeep": 1, "asyncErrorCallbackName": failures,
-		// Memories wait in RAM to be written in larger files, which have to be merged less
-		// often. What a crash takes with them is indexed again.
-		"scorchPersisterOptions": map[string]any{"PersisterNapTimeMSec": 500, "PersisterNapUnderNumFiles": 1000},
-	}
+	return map[string]any{"unsafe_batch": true, "numSnapshotsToKeep": 1, "asyncErrorCallbackName": failures}
 }
 
 var errOther = errors.New("it is of another store, or of a later copy of this one")

@@ -198,9 +198,11 @@ func TestImport(t *testing.T) {
 	if code, sum, stderr := run(path); code != 0 || sum != (importSum{Records: n + 1, Imported: n - 1, Unchanged: 2}) {
 		t.Errorf("exit code %d, %+v, %s", code, sum, stderr)
 	}
+	i.mu.Lock()
 	if len(i.got) != n || len(i.links) != 1 || i.early {
 		t.Errorf("%d memories and links %v, early %v", len(i.got), i.links, i.early)
 	}
+	i.mu.Unlock()
 	if code, sum, _ := run(path); code != 0 || sum != (importSum{Records: n + 1, Imported: 1, Unchanged: n}) {
 		t.Errorf("again: exit code %d, %+v", code, sum)
 	}

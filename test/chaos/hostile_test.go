@@ -128,7 +128,7 @@ func attacks(m *mesh, s sight) []attack {
 		push("another cluster, under a member's name", batch, hello(foreign, "n2"), 409),
 		push("another cluster, as a stream", nil, hello(foreign, "n9", "Connection", "Upgrade", "Upgrade", wire.UpgradeProto), 409),
 		push("no cluster", batch, hello(memory.ClusterID{}, "n9"), 400, 409),
-		push("noise", noise, hello(own, "n9"), 400),
+		push("noise", noise, hello(own, "n9"), 400, 413),
 		push("half a frame", batch[:len(batch)/2], hello(own, "n9"), 400),
 		push("a frame and noise", append(append([]byte(nil), batch...), noise...), hello(own, "n9"), 400),
 		push("nothing", []byte{}, hello(own, "n9"), 200, 400),

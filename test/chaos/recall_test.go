@@ -73,7 +73,7 @@ func (m *mesh) killIndexing(w *node) error {
 func (m *mesh) foundAt(n *node) map[string]string {
 	m.t.Helper()
 	m.quiet(quietLimit)
-	out := map[string]string{"": n.metric("memd_recall_documents")}
+	out := map[string]string{}
 	for i := int64(1); i <= m.seq.Load(); i += 1 + m.seq.Load()/1000 {
 		q := fmt.Sprintf("%06d", i)
 		a := n.call(10*time.Second, "GET", "/api/v1/search?limit=1000&q="+q, nil)
@@ -91,6 +91,7 @@ func (m *mesh) foundAt(n *node) map[string]string {
 		slices.Sort(lines)
 		out[q] = strings.Join(lines, "\n")
 	}
+	out[""] = n.metric("memd_recall_documents") // the searches have waited for all of them
 	return out
 }
 
