@@ -130,7 +130,7 @@ func attacks(m *mesh, s sight) []attack {
 		push("no cluster", batch, hello(memory.ClusterID{}, "n9"), 400, 409),
 		push("noise", noise, hello(own, "n9"), 400, 413),
 		push("half a frame", batch[:len(batch)/2], hello(own, "n9"), 400),
-		push("a frame and noise", append(append([]byte(nil), batch...), noise...), hello(own, "n9"), 400),
+		push("a frame and noise", append(append([]byte(nil), batch...), noise...), hello(own, "n9"), 400, 413), // what is read as a length is now too long, now corrupt
 		push("nothing", []byte{}, hello(own, "n9"), 200, 400),
 		push("more than allowed", make([]byte, 20<<20), hello(own, "n9"), 400, 413),
 		push("no name", batch, hello(own, ""), 400),
