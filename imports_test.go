@@ -25,13 +25,14 @@ var arrows = []struct {
 	may  []string
 }{
 	{"cmd", []string{"node", "client", "mcpserver", "trust", "auth"}},
-	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "storage", "cluster", "wire", "trust", "auth", "memory", "clock", "internal"}},
+	{"node", []string{"httpapi", "mcpserver", "client", "replication", "catchup", "recall", "embed", "storage", "cluster", "wire", "trust", "auth", "memory", "clock", "internal"}},
 	{"httpapi", []string{"wire", "auth", "memory", "clock", "internal"}},
 	{"mcpserver", []string{"auth", "memory", "internal"}},
 	{"client", []string{"memory", "internal"}},
 	{"replication", []string{"wire", "memory", "clock", "internal"}},
 	{"catchup", []string{"wire", "memory", "clock", "internal"}},
-	{"recall", []string{"memory", "internal"}},
+	{"recall", []string{"embed", "memory", "internal"}},
+	{"embed", []string{"internal"}},
 	{"storage", []string{"memory", "clock", "internal"}},
 	{"cluster", []string{"internal"}},
 	{"wire", []string{"memory", "clock", "internal"}},
