@@ -41,18 +41,17 @@ var scopeLevels = map[string]int{"team": 1, "unit": 2, "org": 3}
 
 // Visible tells whether somebody in the namespace as may see a memory, by its scope:
 // collective is everybody's, private its namespace's alone. "" sees all.
-func Visible(m *memory.Memory, as string) bool {
-	if as == "" {
-		return true
-	}
-	scope := m.Scope()
-	if scope == "collective" {
+func Visible(m *memory.Memory, as string) bool { return VisibleIn(m.Namespace, m.Scope(), as) }
+
+// VisibleIn is Visible of a memory that has a scope in a namespace.
+func VisibleIn(namespace, scope, as string) bool {
+	if as == "" || scope == "collective" {
 		return true
 	}
 	levels, wide := scopeLevels[scope]
 	if !wide {
-		return m.Namespace == as
+		return namespace == as
 	}
 	root := ancestor(as, levels)
-	return m.Namespace == root || strings.HasPrefix(m.Namespace, root+"/")
+	return namespace == root || strings.HasPrefix(namespace, root+"/")
 }
