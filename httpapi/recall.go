@@ -33,7 +33,8 @@ type Query struct {
 // Found is the answer to a Query, the best first.
 type Found struct {
 	Hits []FoundMemory
-	// Mode says what ranked the hits: "keyword".
+	// Mode says what ranked the hits: "keyword", or "hybrid" where the nearness of meaning
+	// counted as well.
 	Mode string
 	// Tokens is what the hits cost, about; Dropped are those that did not fit into the
 	// budget, Overflow that the best one was among them.

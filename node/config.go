@@ -63,6 +63,11 @@ type Config struct {
 	// Recall keeps a full-text index in DataDir; without it recall and search are refused
 	// here.
 	Recall bool
+	// EmbeddingsURL is an OpenAI-compatible endpoint (http or https) that the texts of all
+	// memories, and of recalls, are sent to; recalls then go by the nearness of meaning, too.
+	// "" = by words alone. EmbeddingsModel is what it is asked for, EmbeddingsKey what it is
+	// shown; "" = none.
+	EmbeddingsURL, EmbeddingsModel, EmbeddingsKey string
 
 	// NoArchive deletes what expires, and what is forgotten, without putting it aside.
 	NoArchive bool
@@ -73,6 +78,8 @@ type Config struct {
 	QuorumWrites    int           // W; 0 = majority of the registered members
 	QuorumTimeout   time.Duration // 0 = 2 s
 	CatchupInterval time.Duration // period of the safety-net pull; 0 = triggers only
+
+	EmbeddingsRetry time.Duration // first wait after a failure of the endpoint; 0 = 1 s
 
 	MCPTools string // "default" or "all"; "" = default
 
@@ -100,6 +107,12 @@ func (c *Config) validate() error {
 		return errors.New("tls-cert and tls-key go together")
 	case c.TLSCert == "" && (c.TLSCA != "" || c.TLSVerifyClient):
 		return errors.New("tls-ca and tls-verify-client need tls-cert and tls-key")
+	case (c.EmbeddingsURL == "") != (c.EmbeddingsModel == ""):
+		return errors.New("embeddings-url and embeddings-model go together")
+	case c.EmbeddingsURL == "" && c.EmbeddingsKey != "":
+		return errors.New("a key for embeddings needs embeddings-url")
+	case c.EmbeddingsURL != "" && !c.Recall:
+		return errors.New("embeddings-url needs recall")
 	case c.QuorumWrites < 0:
 		return fmt.Errorf("quorum-writes is %d; it cannot be negative", c.QuorumWrites)
 	case c.BootstrapExpect < 0:
@@ -111,6 +124,11 @@ func (c *Config) validate() error {
 	}
 	for _, seed := range c.Join {
 		if err := checkSeed(seed); err != nil {
+			return err
+		}
+	}
+	if c.EmbeddingsURL != "" {
+		if _, err := c.embedder(); err != nil {
 			return err
 		}
 	}

@@ -16,9 +16,11 @@ import (
 	"github.com/memd/memd/catchup"
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/cluster"
+	"github.com/memd/memd/embed"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/recall"
+	"github.com/memd/memd/recall/vector"
 	"github.com/memd/memd/replication"
 	"github.com/memd/memd/storage"
 	"github.com/memd/memd/trust"
@@ -52,6 +54,9 @@ type Node struct {
 	index  *recall.Index               // nil if this node keeps none
 	follow func(context.Context) error // keeps it up; nil like it
 	keep   *keeper
+
+	vectors  *vector.Index // nil without an endpoint for embeddings
+	embedder *embed.Client // asks it
 
 	listener      net.Listener
 	adminListener net.Listener // nil = metrics are where everything is

@@ -38,10 +38,14 @@ const (
 func (n *Node) openRecall() error {
 	n.keep = newKeeper()
 	dir := filepath.Join(n.cfg.DataDir, recallDir)
+	f := newFeed(n)
+	if err := n.openVectors(f); err != nil {
+		return err
+	}
 	if !n.cfg.Recall {
 		return os.RemoveAll(dir)
 	}
-	n.index = recall.New(recall.Config{Dir: dir, Feed: newFeed(n), Log: n.log, Registerer: n.cfg.Registry})
+	n.index = recall.New(recall.Config{Dir: dir, Feed: f, Log: n.log, Registerer: n.cfg.Registry})
 	n.follow = n.index.Run
 	return nil
 }
@@ -53,6 +57,7 @@ func (n *Node) runRecall(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.follow(ctx) })
+	g.Go(func() error { return n.runVectors(ctx) })
 	g.Go(func() error { return n.runKeeper(ctx) })
 	return g.Wait()
 }
@@ -85,12 +90,17 @@ func (n *Node) Search(ctx context.Context, q httpapi.Query, opt httpapi.ReadOpti
 }
 
 func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOptions, all bool) (httpapi.Found, []ranked, error) {
-	out := httpapi.Found{Hits: []httpapi.FoundMemory{}, Mode: "keyword"}
+	out := httpapi.Found{Hits: []httpapi.FoundMemory{}, Mode: modeKeyword}
 	if n.index == nil {
 		return out, nil, memory.ErrNoIndex
 	}
 	if err := n.reach(ctx, opt.After); err != nil {
 		return out, nil, err
+	}
+	var meaning *asked // of the text; search goes by words
+	if !all && q.Filter.Limit > 0 {
+		meaning = n.ask(ctx, q.Text)
+		defer meaning.end()
 	}
 	out.Behind = !n.indexed(ctx, opt.After != nil)
 	if q.Filter.Limit == 0 {
@@ -120,6 +130,9 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 	}
 	if !all {
 		s.rank(0)
+		if out.Mode, err = s.fuse(meaning); err != nil {
+			return out, nil, err
+		}
 	}
 	out, shown := s.answer(out)
 	return out, shown, nil
