@@ -18,7 +18,8 @@
 //
 // The nodes reach each other's HTTP through proxies of the test, which can cut any pair
 // of nodes apart with a reset; gossip is not cut. Network namespaces, lost packets, power
-// cuts and broken disks are not here yet. It needs Linux and no special rights, touches
-// nothing outside its temporary folder and loopback addresses of its own, and leaves no
-// process behind, however it ends.
+// cuts and broken disks are not here yet. It needs Linux and no special rights (with those
+// for a cgroup a node is starved by one, else by signals; the report says which), touches
+// nothing outside its temporary folder, loopback addresses of its own and that cgroup, and
+// leaves no process behind, however it ends.
 package chaos

@@ -20,6 +20,7 @@ type load struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	nodes   atomic.Pointer[[]*node]
+	asked   atomic.Int64
 	acked   atomic.Int64
 	again   atomic.Int64 // writes that were repeated
 	mu      sync.Mutex
@@ -29,9 +30,13 @@ type load struct {
 
 const loadClients = 64
 
-func (m *mesh) load(rate int) *load {
+func (m *mesh) load(rate int) *load { return m.loadThrough(rate, m.nodes) }
+
+// loadThrough is load through some of the nodes.
+func (m *mesh) loadThrough(rate int, through []*node) *load {
 	l := &load{m: m, rate: rate, began: time.Now(), stop: make(chan struct{})}
-	l.follow()
+	through = append([]*node(nil), through...)
+	l.nodes.Store(&through)
 	turns := make(chan int)
 	l.wg.Go(func() {
 		defer close(turns)
@@ -42,6 +47,7 @@ func (m *mesh) load(rate int) *load {
 			case <-l.stop:
 				return
 			}
+			l.asked.Add(1)
 			select {
 			case turns <- i:
 			case <-l.stop:
@@ -97,6 +103,20 @@ func (l *load) goesOn(k int64) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d writes were acknowledged in 30 s, want %d", k-want+l.acked.Load(), k)
 		}
+	}
+	return nil
+}
+
+// share is how many of the writes that were due have been answered with yes, at the first
+// try.
+func (l *load) share() float64 {
+	return float64(l.acked.Load()-l.again.Load()) / float64(max(l.asked.Load(), 1))
+}
+
+// answered fails if the share, or what came of the rate that was asked for, is below.
+func (l *load) answered(least float64) error {
+	if s := l.share(); s < least {
+		return fmt.Errorf("%.2f %% of %d writes were answered at the first try, want %.2f %%", 100*s, l.asked.Load(), 100*least)
 	}
 	return nil
 }
