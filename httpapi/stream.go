@@ -88,7 +88,7 @@ func (c *call) pushStream() error {
 
 	c.door.metrics.streams.Inc()
 	defer c.door.metrics.streams.Dec()
-	s := &stream{door: c.door, trusted: func() error { return c.checkPeer(from.Name) }, conn: conn, cancel: cancel, room: semaphore.NewWeighted(streamBytes)}
+	s := &stream{door: c.door, trusted: func() error { return c.stillPeer(from.Name) }, conn: conn, cancel: cancel, room: semaphore.NewWeighted(streamBytes)}
 	if err := s.serve(ctx, greeting); err != nil && ctx.Err() == nil {
 		c.door.Log.Info("push stream broke", "peer", from.Name, "err", err)
 	}

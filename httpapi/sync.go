@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/wire"
 )
@@ -51,6 +52,21 @@ func (c *call) since() error {
 		return fault{err}
 	}
 	return nil // or the caller is gone
+}
+
+// stillPeer is asked with every frame of a stream: a certificate may have ended since, and a
+// key may have been revoked.
+func (c *call) stillPeer(name string) error {
+	if c.door.Keys != nil {
+		key, err := shown(c.r.Header)
+		if err != nil {
+			return err
+		}
+		if who := c.door.Keys.Check(key); who == nil || !who.May(auth.Peer) {
+			return c.door.refuse("key", errNoKey)
+		}
+	}
+	return c.checkPeer(name)
 }
 
 // checkPeer refuses a caller that is not, by its certificate, the node that it says it is;

@@ -36,9 +36,11 @@ type Config struct {
 	TLSCert, TLSKey, TLSCA string
 	TLSVerifyClient        bool // require a certificate of every client
 	// Keys that are asked for on every endpoint but health; nil = none are. PeerKey is what
-	// this node shows to its peers.
-	Keys    *auth.Keys
-	PeerKey string
+	// this node shows to its peers. PeerKeyFile is read again when it changes; "" = the key
+	// stays as it is.
+	Keys        *auth.Keys
+	PeerKey     string
+	PeerKeyFile string
 	// RateLimit is that of httpapi.Limits.
 	RateLimit float64
 	// MaxConns bounds the connections of clients; 0 = 4096. Peers have places of their own.

@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,7 +54,7 @@ func TestKeyOnEveryPeerLane(t *testing.T) {
 	})
 	to := wire.Peer{Name: nodes[1].Name(), Addr: nodes[1].HTTPAddr()}
 	lanes := func(key string) (errs []error) {
-		c := wire.NewClient(wire.Self{Name: "n1", Boot: nodes[0].boot, Cluster: nodes[0].store.Cluster}, wire.ClientConfig{APIKey: key})
+		c := wire.NewClient(wire.Self{Name: "n1", Boot: nodes[0].boot, Cluster: nodes[0].store.Cluster}, wire.ClientConfig{APIKey: func() string { return key }})
 		defer c.Close()
 		_, err := c.Since(t.Context(), to, wire.SinceRequest{})
 		errs = append(errs, err)
@@ -244,4 +246,93 @@ func TestAdminAddress(t *testing.T) {
 		}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// TestOwnKeyChanges: a node shows its peers another key as soon as the file says so, but none
+// that it would refuse itself; and an open push stream ends with the key that it began with.
+func TestOwnKeyChanges(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "keys.json")
+	add := func(scope string) (key, id string) {
+		t.Helper()
+		key, made, err := auth.Add(file, auth.Grant{Name: "peer", Scopes: []string{scope}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key, made.ID
+	}
+	old, oldID := add("peer")
+	own := func(i int) string { return filepath.Join(dir, fmt.Sprintf("peer%d.key", i)) }
+	give := func(i int, key string) {
+		t.Helper()
+		if err := os.WriteFile(own(i), []byte(key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nodes := startMeshWith(t, 2, func(i int, c *Config) {
+		keys, err := auth.Open(auth.Config{File: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		give(i, old)
+		c.Keys, c.PeerKey, c.PeerKeyFile = keys, old, own(i)
+	})
+	reread := func() (errs []error) {
+		for _, n := range nodes {
+			errs = append(errs, n.reload())
+		}
+		return errs
+	}
+	reader, _ := add("read")
+	for name, key := range map[string]string{"nobody's": "memd_000000000000_" + strings.Repeat("A", 43), "of another scope": reader, "no key at all": "a b"} {
+		give(0, key)
+		if errs := reread(); errs[0] == nil || nodes[0].own.shown() != old || strings.Contains(errs[0].Error(), key) {
+			t.Errorf("%s: %v", name, errs[0])
+		}
+	}
+	next, _ := add("peer")
+	if err := os.Remove(own(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(reread()...); err != nil || nodes[0].own.shown() != old {
+		t.Errorf("the file is gone: %v", err)
+	}
+	give(0, next)
+	give(1, next)
+	if err := errors.Join(reread()...); err != nil || nodes[0].own.shown() != next || nodes[1].own.shown() != next {
+		t.Fatalf("%v", err)
+	}
+
+	stale := wire.NewClient(wire.Self{Name: "n9", Boot: 9, Cluster: nodes[0].store.Cluster}, wire.ClientConfig{APIKey: func() string { return old }})
+	defer stale.Close()
+	to := wire.Peer{Name: nodes[0].Name(), Addr: nodes[0].HTTPAddr()}
+	s, err := stale.OpenPush(t.Context(), to)
+	if err != nil {
+		t.Fatal("the old key is refused too early:", err)
+	}
+	defer s.Close()
+	nudge := wire.Nudge{ClockHash: nodes[0].store.ClockHash()}
+	if err := s.SendNudge(nudge); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.Revoke(file, oldID); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(reread()...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SendNudge(nudge); err != nil {
+		t.Fatal(err)
+	}
+	for { // the greeting comes first
+		if _, err := s.Recv(); err != nil {
+			break
+		}
+	}
+	if _, err := stale.OpenPush(t.Context(), to); err == nil {
+		t.Error("the old key is let in")
+	}
+	ctx := auth.With(t.Context(), nil)
+	createManyAs(ctx, t, nodes[0], 5)
+	waitFor(t, "equal digests with the new key", func() bool { return nodes[0].store.Digest() == nodes[1].store.Digest() })
 }

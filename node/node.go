@@ -44,6 +44,7 @@ type Node struct {
 	files  *trust.Files // nil without TLS
 	ring   *keyring
 	allow  *allowlist // nil = every peer has everything
+	own    *ownKey
 	store  *storage.Store
 	gossip *cluster.Cluster
 	client *wire.Client
@@ -93,6 +94,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{}), reread: make(chan struct{}, 1)}
 	n.metrics = newMetrics(cfg.Registry)
+	n.own = newOwnKey(cfg.PeerKey, cfg.PeerKeyFile, cfg.Keys)
 	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot, Now: n.stampNow}
 
 	if err := n.loadFiles(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,10 +15,15 @@ import (
 	"time"
 )
 
-// freeAddr is a loopback address that nobody listens on now.
+// freeAddr is a loopback address that nobody listens on now, and that nobody is given by
+// chance before the node takes it: what others bind or dial from is 127.0.0.1.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	own := fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	l, err := net.Listen("tcp", own)
+	if err != nil { // not every system has all of 127.0.0.0/8
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

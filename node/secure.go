@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/trust"
 	"github.com/memd/memd/wire"
 )
@@ -42,7 +43,7 @@ func (n *Node) serverTLS() *tls.Config {
 }
 
 func (n *Node) clientConfig() wire.ClientConfig {
-	c := wire.ClientConfig{Dial: networks{n.cfg.PeerNetworks, isLoopback(n.httpAdvertise)}.dial(n.cfg.DialContext), APIKey: n.cfg.PeerKey, Uncompressed: isLoopback(n.httpAdvertise)}
+	c := wire.ClientConfig{Dial: networks{n.cfg.PeerNetworks, isLoopback(n.httpAdvertise)}.dial(n.cfg.DialContext), APIKey: n.own.shown, Uncompressed: isLoopback(n.httpAdvertise)}
 	if n.files != nil {
 		c.TLS = func(p wire.Peer) *tls.Config { return n.files.Peer(p.Name, p.Addr, n.clusterText) }
 		c.Trusted = func(s tls.ConnectionState, p wire.Peer) error {
@@ -114,6 +115,11 @@ func (n *Node) reload() error {
 	if n.cfg.Keys != nil {
 		errs = append(errs, n.cfg.Keys.Refresh())
 	}
+	changed, err := n.own.reload() // after the keys that it must be one of
+	if changed {
+		n.log.Info("the key for peers was read again", "key", auth.KeyID(n.own.shown()))
+	}
+	errs = append(errs, err)
 	if n.allow != nil {
 		changed, err := n.allow.reload()
 		if changed {

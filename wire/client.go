@@ -26,7 +26,8 @@ type ClientConfig struct {
 	// Trusted, if set, is asked with every answer whether the peer on a connection that was
 	// verified once is still trusted; an error ends the call, and a push stream.
 	Trusted func(tls.ConnectionState, Peer) error
-	APIKey  string // sent as X-Api-Key if not empty
+	// APIKey is asked for every request, and sent as X-Api-Key if it is not empty; nil = none.
+	APIKey func() string
 
 	DialTimeout   time.Duration // one connection, TLS included; 0 = 2 s
 	HeaderTimeout time.Duration // from the request sent to the header of the answer; 0 = 2 s
@@ -151,8 +152,10 @@ func (c *Client) request(ctx context.Context, method, url string, body io.Reader
 	req.Header.Set(HeaderPeerID, c.self.Name)
 	req.Header.Set(HeaderAgentID, "memd:"+c.self.Name)
 	req.Header.Set("User-Agent", "memd")
-	if c.cfg.APIKey != "" {
-		req.Header.Set(HeaderAPIKey, c.cfg.APIKey)
+	if c.cfg.APIKey != nil {
+		if key := c.cfg.APIKey(); key != "" {
+			req.Header.Set(HeaderAPIKey, key)
+		}
 	}
 	// Every request of this protocol is idempotent. An empty value is not sent, but lets
 	// the transport repeat a POST on a connection that the peer had closed while idle.

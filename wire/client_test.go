@@ -75,7 +75,7 @@ func TestClientPage(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		c := newTestClient(t, ClientConfig{APIKey: "secret", Uncompressed: name == "uncompressed"})
+		c := newTestClient(t, ClientConfig{APIKey: func() string { return "secret" }, Uncompressed: name == "uncompressed"})
 		for range 3 {
 			got, err := c.Since(t.Context(), peer, SinceRequest{Cursor: fixedClock()})
 			if err != nil {

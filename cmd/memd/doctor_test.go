@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -13,10 +14,14 @@ import (
 	"github.com/memd/memd/node"
 )
 
-// freePort is a loopback address that nobody listens on now.
+// freePort is a loopback address that nobody listens on now, nor is given by chance before
+// the node takes it: what others bind or dial from is 127.0.0.1.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
+	if err != nil { // not every system has all of 127.0.0.0/8
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

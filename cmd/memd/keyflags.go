@@ -15,6 +15,7 @@ import (
 type keyFlags struct {
 	key  string
 	file string
+	from string // the file that key was read from
 }
 
 const flagAPIKey, flagAPIKeyFile = "api-key", "api-key-file"
@@ -33,13 +34,22 @@ func (k *keyFlags) read() (err error) {
 		if k.key, err = auth.ReadKeyFile(k.file); err != nil {
 			return fmt.Errorf("--api-key-file: %w", err)
 		}
-		k.file = ""
+		k.from, k.file = k.file, ""
 	case k.key != "":
 		if err = auth.CheckKey(k.key); err != nil {
 			return fmt.Errorf("--api-key: %w", err)
 		}
 	}
 	return nil
+}
+
+// peerKeyFile is where another key for peers may come from while the node runs; "" if the one
+// key is also the one that requests are asked for.
+func (c *serveConfig) peerKeyFile() string {
+	if c.keysFile == "" {
+		return ""
+	}
+	return c.key.from
 }
 
 // keys are what requests are asked for; nil = nothing.

@@ -230,7 +230,7 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		Name: c.name, DataDir: c.dataDir, Version: version(),
 		HTTPAddr: c.httpAddr, HTTPAdvertise: c.httpAdvertise, AllowedHosts: c.allowedHosts,
 		TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLSCA: c.tlsCA, TLSVerifyClient: c.tlsVerifyClient,
-		Keys: keys, PeerKey: c.key.key, AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
+		Keys: keys, PeerKey: c.key.key, PeerKeyFile: c.peerKeyFile(), AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
 		GossipKeys: c.decodedGossipKeys(), PeerNetworks: networks, PeerAllowlist: c.peerAllowlist, GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
 		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,

@@ -57,6 +57,9 @@ func (n *node) call(limit time.Duration, method, path string, body []byte, heade
 		req.ContentLength = int64(len(body))
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if key := n.m.key.Load(); key != nil {
+		req.Header.Set("X-Api-Key", *key)
+	}
 	for i := 0; i+1 < len(header); i += 2 {
 		if header[i+1] != "" {
 			req.Header.Set(header[i], header[i+1])

@@ -31,7 +31,8 @@ type mesh struct {
 	net   *network
 	nodes []*node
 	names []string
-	seq   atomic.Int64 // of names that clients give
+	seq   atomic.Int64           // of names that clients give
+	key   atomic.Pointer[string] // that clients show; nil = none
 
 	ip     func(host int) string
 	expect int // nodes that the cluster began with
@@ -69,21 +70,35 @@ const room = 6
 
 func newMeshOf(t *testing.T, size int, flags ...string) *mesh {
 	t.Helper()
+	m := planMesh(t)
+	m.begin(size, flags...)
+	return m
+}
+
+// planMesh makes a mesh without a node, for tests that prepare files in its folder.
+func planMesh(t *testing.T) *mesh {
+	t.Helper()
 	m := &mesh{t: t, dir: filepath.Join(runDir, strings.ReplaceAll(t.Name(), "/", "_")), net: newNetwork()}
 	m.must(os.Mkdir(m.dir, 0o700))
 	var err error
 	m.rec, err = history.NewRecorder(filepath.Join(m.dir, "history.jsonl"))
 	m.must(err)
-	m.ip, m.expect = m.addresses(), size
+	m.ip = m.addresses()
+	return m
+}
+
+// begin starts the nodes of a new cluster; {node} in a flag is the node's name.
+func (m *mesh) begin(size int, flags ...string) {
+	m.t.Helper()
+	m.expect = size
 	for range size {
 		m.add(flags...)
 	}
-	t.Cleanup(m.end)
+	m.t.Cleanup(m.end)
 	for _, n := range m.nodes {
 		n.start()
 	}
 	m.ready()
-	return m
 }
 
 // add makes a node that does not run yet.
@@ -93,9 +108,12 @@ func (m *mesh) add(flags ...string) *node {
 	i := m.made
 	name := fmt.Sprintf("n%d", i)
 	n := &node{
-		m: m, name: name, flags: flags,
+		m: m, name: name,
 		dir: filepath.Join(m.dir, name), log: filepath.Join(m.dir, name+".log"),
 		http: m.ip(i) + ":9077", proxy: m.ip(i+100) + ":9077", gossip: m.ip(i) + ":7946",
+	}
+	for _, f := range flags {
+		n.flags = append(n.flags, strings.ReplaceAll(f, "{node}", name))
 	}
 	n.client = &http.Client{
 		// A redirect would be a bug; a proxy of the environment has no business here.

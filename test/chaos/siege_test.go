@@ -50,7 +50,7 @@ func (m *mesh) besiege(n *node, length time.Duration) error {
 	}
 	l := m.loadThrough(writesPerSecond, m.others(n))
 	time.Sleep(length)
-	proof := s.proof()
+	proof, standing := s.proof(), s.fewest.Load() // it ends one by one
 	during := n.proc().fds()
 	figures, failed := l.end() // while it lasts: writes are counted that met the siege
 	s.end()
@@ -59,7 +59,7 @@ func (m *mesh) besiege(n *node, length time.Duration) error {
 	}
 	over := time.Now()
 	m.fault(n, start, "siege", proof)
-	if s.fewest.Load() < loris*9/10 || s.cut.Load() == 0 || s.packets.Load() < int64(length.Seconds())*100 {
+	if standing < loris*9/10 || s.cut.Load() == 0 || s.packets.Load() < int64(length.Seconds())*100 {
 		return voidf("%s", proof)
 	}
 	if err := l.answered(0.99); err != nil {
