@@ -130,7 +130,7 @@ func walkExport(dec *json.Decoder, yield func(memory.Raw) error) (next string, e
 			return "", err
 		}
 		switch name {
-		case "memories", "links", "archived":
+		case "memories", "links", "archived", "agents", "standards":
 			if err := opens(dec, '['); err != nil {
 				return "", err
 			}
@@ -169,8 +169,10 @@ func opens(dec *json.Decoder, want json.Delim) error {
 // Import are records as an Export gave them, of this cluster or of the original service.
 // What was put aside, which bears archived_at and archive_reason, goes among the memories.
 type Import struct {
-	Memories []memory.Raw `json:"memories"`
-	Links    []memory.Raw `json:"links"`
+	Memories  []memory.Raw `json:"memories"`
+	Links     []memory.Raw `json:"links"`
+	Agents    []memory.Raw `json:"agents,omitempty"`
+	Standards []memory.Raw `json:"standards,omitempty"`
 }
 
 // Imported is the answer to Import.

@@ -216,9 +216,13 @@ func (f *fake) Export(ctx context.Context, o ExportOptions, yield func(Exported)
 	if o.From == "bad" {
 		return "", &memory.FieldError{Field: "from", Problem: "is not what an export gave as next"}
 	}
+	if o.Namespace == "large" {
+		return "", yield(Exported{ExportedMemories: {[]byte(`{"id":"` + strings.Repeat("m", 1_000_000) + `"}`)}})
+	}
 	if o.Namespace == "lists" {
 		for _, part := range []Exported{
-			{Memories: [][]byte{[]byte(`{"id":"m0"}`)}, Links: [][]byte{[]byte(`{"l":1}`)}}, {Links: [][]byte{[]byte(`{"l":2}`)}}, {Archived: [][]byte{[]byte(`{"a":1}`)}},
+			{ExportedMemories: {[]byte(`{"id":"m0"}`)}, ExportedLinks: {[]byte(`{"l":1}`)}}, {ExportedLinks: {[]byte(`{"l":2}`)}},
+			{ExportedArchived: {[]byte(`{"a":1}`)}}, {ExportedStandards: {[]byte(`{"s":1}`)}},
 		} {
 			if err := yield(part); err != nil {
 				return "", err
@@ -235,7 +239,7 @@ func (f *fake) Export(ctx context.Context, o ExportOptions, yield func(Exported)
 		if o.From == "breaks" && i == 1 {
 			return "", memory.ErrStopped
 		}
-		if err := yield(Exported{Memories: [][]byte{[]byte(`{"id":"m` + strconv.Itoa(i) + `"}`)}}); err != nil {
+		if err := yield(Exported{ExportedMemories: {[]byte(`{"id":"m` + strconv.Itoa(i) + `"}`)}}); err != nil {
 			return "", err
 		}
 	}

@@ -30,18 +30,34 @@ type ExportOptions struct {
 	Namespace string // "" = all
 }
 
-// Exported is a part of an export.
-type Exported struct {
-	Memories [][]byte // JSON objects, as Rendered.Body
-	Links    [][]byte // the same of links, none before the last memory
-	Archived [][]byte // of what was put aside: with archived_at and archive_reason; none before the last link
+// The lists of an export, in their order: a later part has nothing of an earlier list.
+const (
+	ExportedMemories  = iota // as Rendered.Body
+	ExportedLinks            // as memory.Link.Encode
+	ExportedArchived         // memories that were put aside: with archived_at and archive_reason
+	ExportedAgents           // as memory.Agent.Encode
+	ExportedStandards        // as memory.Standard.Encode
+	exportedLists
+)
+
+// Exported is a part of an export: JSON objects.
+type Exported [exportedLists][][]byte
+
+// Len is how many records it has.
+func (e *Exported) Len() (n int) {
+	for _, list := range e {
+		n += len(list)
+	}
+	return n
 }
 
 // Import is the body of an import.
 type Import struct {
-	Memories []json.RawMessage `json:"memories"`
-	Links    []json.RawMessage `json:"links"`
-	Archived []json.RawMessage `json:"archived"`
+	Memories  []json.RawMessage `json:"memories"`
+	Links     []json.RawMessage `json:"links"`
+	Archived  []json.RawMessage `json:"archived"`
+	Agents    []json.RawMessage `json:"agents"`
+	Standards []json.RawMessage `json:"standards"`
 }
 
 // Imported is the answer to an Import.
@@ -53,8 +69,12 @@ type Imported struct {
 	Token     string   `json:"token"`
 }
 
-// exportPatience is how long one part of an export may take to reach the client.
-const exportPatience = 30 * time.Second
+// A piece of an export has so long to go on its way to the client: one that reads 2 KiB/s
+// gets all of it.
+const (
+	exportPiece    = 64 << 10
+	exportPatience = 30 * time.Second
+)
 
 // export streams one document. It has no deadline as a whole, but one for every part.
 func (c *call) export() error {
@@ -74,16 +94,14 @@ func (c *call) export() error {
 			return err
 		}
 	}
-	deadline := http.NewResponseController(c)
 	b := c.output()
 	doc := exportDocument{}
 	next, err := c.door.Node.Export(c.r.Context(), o, func(part Exported) error {
 		c.Header()["Content-Type"] = headerJSON
-		b = doc.list(b, 0, part.Memories)
-		b = doc.list(b, 1, part.Links)
-		b = doc.list(b, 2, part.Archived)
-		_ = deadline.SetWriteDeadline(time.Now().Add(exportPatience)) // a server without deadlines has none to move
-		_, err := c.Write(b)
+		for i, list := range part {
+			b = doc.list(b, i, list)
+		}
+		err := c.writeSlowly(b)
 		b = b[:0]
 		return err
 	})
@@ -105,13 +123,26 @@ func (c *call) export() error {
 	b = append(b, `,"exported_at":"`...)
 	b = memory.AppendTime(b, time.Now().UTC())
 	b = append(b, `"}`...)
-	_ = deadline.SetWriteDeadline(time.Now().Add(exportPatience))
-	_, _ = c.Write(b)
+	_ = c.writeSlowly(b)
 	return nil
 }
 
-// exportLists are the lists of the document, in their order.
-var exportLists = [...]string{`{"memories":[`, `],"links":[`, `],"archived":[`}
+// writeSlowly gives every piece its own time.
+func (c *call) writeSlowly(b []byte) error {
+	deadline := http.NewResponseController(c)
+	for len(b) > 0 {
+		piece := b[:min(len(b), exportPiece)]
+		_ = deadline.SetWriteDeadline(time.Now().Add(exportPatience)) // a server without deadlines has none to move
+		if _, err := c.Write(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	return nil
+}
+
+// exportLists are how the lists of the document begin.
+var exportLists = [exportedLists]string{`{"memories":[`, `],"links":[`, `],"archived":[`, `],"agents":[`, `],"standards":[`}
 
 // exportDocument is the document on its way out: one list is open at a time.
 type exportDocument struct {
@@ -137,7 +168,7 @@ func (d *exportDocument) list(b []byte, list int, items [][]byte) []byte {
 		}
 		b = append(b, item...)
 		d.filled = true
-		if list == 0 {
+		if list == ExportedMemories {
 			d.memories++
 		}
 	}
@@ -153,13 +184,18 @@ func (c *call) importAll() error {
 	if err := memory.ParseJSON(body, &in); err != nil {
 		return err
 	}
-	if in.Memories == nil && in.Links == nil && in.Archived == nil {
-		return invalid("memories", "must be given, or links, or archived")
-	}
-	for name, n := range map[string]int{"memories": len(in.Memories), "links": len(in.Links), "archived": len(in.Archived)} {
-		if n > memory.MaxBulk {
-			return invalid(name, "must have at most "+strconv.Itoa(memory.MaxBulk)+" items")
+	given := false
+	for _, l := range []struct {
+		name string
+		list []json.RawMessage
+	}{{"memories", in.Memories}, {"links", in.Links}, {"archived", in.Archived}, {"agents", in.Agents}, {"standards", in.Standards}} {
+		if len(l.list) > memory.MaxBulk {
+			return invalid(l.name, "must have at most "+strconv.Itoa(memory.MaxBulk)+" items")
 		}
+		given = given || l.list != nil
+	}
+	if !given {
+		return invalid("memories", "must be given, or links, archived, agents or standards")
 	}
 	opt, err := c.writeOptions(body)
 	if err != nil {

@@ -61,19 +61,9 @@ func (a *Agent) ContentHash() Hash {
 // DecodeAgent reads a stored agent, and shares nothing with the value. Who may say what is the door's to check.
 func DecodeAgent(value []byte) (Agent, error) {
 	var a Agent
-	err := eachMember(value, "value", func(name string, v []byte) (err error) {
-		switch name {
-		case "agent_id":
-			a.ID, err = stringField(name, v)
-		case "agent_type":
-			a.Type, err = stringField(name, v)
-		case "capabilities":
-			a.Capabilities, err = stringsField(name, v, MaxCapabilities)
-		case "registered_at":
-			a.RegisteredAt, err = timeField(name, v)
-		case "last_seen_at":
-			a.LastSeenAt, err = timeField(name, v)
-		default:
+	err := eachMember(value, "value", func(name string, v []byte) error {
+		known, err := a.field(name, v)
+		if !known {
 			a.Extra = append(a.Extra, Field{Name: name, Value: bytes.Clone(v)})
 		}
 		return err
@@ -82,6 +72,24 @@ func DecodeAgent(value []byte) (Agent, error) {
 		return Agent{}, err
 	}
 	return a, checkAgent("agent_id", a.ID)
+}
+
+func (a *Agent) field(name string, v []byte) (known bool, err error) {
+	switch name {
+	case "agent_id":
+		a.ID, err = stringField(name, v)
+	case "agent_type":
+		a.Type, err = stringField(name, v)
+	case "capabilities":
+		a.Capabilities, err = stringsField(name, v, MaxCapabilities)
+	case "registered_at":
+		a.RegisteredAt, err = timeField(name, v)
+	case "last_seen_at":
+		a.LastSeenAt, err = timeField(name, v)
+	default:
+		return false, nil
+	}
+	return true, err
 }
 
 // DecodeRegistration reads the body of a registration (contract 2.2), as strictly as DecodeDraft. The times are not set.
@@ -110,6 +118,36 @@ func DecodeRegistration(data []byte) (Agent, error) {
 		return Agent{}, fieldErrorf("agent_id", "is required")
 	case !said.kind:
 		return Agent{}, fieldErrorf("agent_type", "is required")
+	}
+	return a, a.check()
+}
+
+// ParseAgent reads a registration as an export carries it: with its times, and with what came beside it.
+func ParseAgent(data []byte) (Agent, error) {
+	a := Agent{Capabilities: []string{}}
+	err := eachMemberOnce(data, func(name string, v []byte) error {
+		if isNull(v) {
+			return nil
+		}
+		known, err := a.field(name, v)
+		if known {
+			return err
+		}
+		return addExtra(&a.Extra, name, v)
+	})
+	if err == nil {
+		err = settleExtra(a.Extra)
+	}
+	switch {
+	case err != nil:
+		return a, err
+	case a.RegisteredAt.IsZero():
+		return a, fieldErrorf("registered_at", "is required")
+	case a.LastSeenAt.IsZero():
+		return a, fieldErrorf("last_seen_at", "is required")
+	}
+	if err := checkExtra("agent", a.Extra); err != nil {
+		return a, err
 	}
 	return a, a.check()
 }

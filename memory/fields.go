@@ -57,6 +57,20 @@ func settleExtra(fields []Field) error {
 	return nil
 }
 
+// maxSmallExtra bounds what a small record carries along, such as the original's signature of 64 numbers: bytes of names and values.
+const maxSmallExtra = 8 << 10
+
+func checkExtra(of string, fields []Field) error {
+	n := 0
+	for _, f := range fields {
+		n += len(f.Name) + len(f.Value)
+	}
+	if n > maxSmallExtra {
+		return fieldErrorf(of, "has more than %d bytes of unknown members", maxSmallExtra)
+	}
+	return nil
+}
+
 var errCaseVariants error = &FieldError{Field: "body", Problem: "has two keys that differ only in case"}
 
 func sortFields(fields []Field) {

@@ -33,7 +33,7 @@ func TestLink(t *testing.T) {
 		`{"source_id":"a/b","target_id":"b"}`: "source_id", `{"source_id":"a","target_id":"b","relation":"likes"}`: "relation",
 		`{"source_id":"a","target_id":"b","relation":7}`: "relation", `{"source_id":"a","target_id":"b","created_at":"soon"}`: "created_at",
 		`{"source_id":"a","source_id":"b"}`: "body", `[]`: "link",
-		`{"source_id":"a","target_id":"b","x":"` + strings.Repeat("y", maxLinkExtra) + `"}`: "link",
+		`{"source_id":"a","target_id":"b","x":"` + strings.Repeat("y", maxSmallExtra) + `"}`: "link",
 	} {
 		_, err := ParseLink([]byte(body))
 		wantField(t, body, err, field, "")

@@ -144,9 +144,6 @@ func ParseLink(data []byte) (Link, error) {
 // linkAnswers are names that come back in a body when a client sends what it has been answered.
 var linkAnswers = map[string]bool{"linked": true, "attest_level": true}
 
-// maxLinkExtra bounds what a link carries along, such as the original's signature of 64 numbers: bytes of names and values.
-const maxLinkExtra = 8 << 10
-
 // Validate applies the rules of contract 2.2 to what a client can say.
 func (l *Link) Validate() error {
 	if err := checkID("source_id", l.SourceID); err != nil {
@@ -158,17 +155,10 @@ func (l *Link) Validate() error {
 	if err := ValidateRelation(l.Relation); err != nil {
 		return err
 	}
-	n := 0
-	for _, f := range l.Extra {
-		n += len(f.Name) + len(f.Value)
-	}
-	switch {
-	case n > maxLinkExtra:
-		return fieldErrorf("link", "has more than %d bytes of unknown members", maxLinkExtra)
-	case l.SourceID == l.TargetID:
+	if l.SourceID == l.TargetID {
 		return errSelfLink
 	}
-	return nil
+	return checkExtra("link", l.Extra)
 }
 
 var errSelfLink error = &FieldError{Field: "target_id", Problem: "is the source itself"}

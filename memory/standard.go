@@ -95,6 +95,52 @@ func DecodeStandard(value []byte) (Standard, error) {
 	return s, nil
 }
 
+// ParseStandard reads a standard as an export carries it: with its time, and with what came beside it. Its memory need not be there.
+func ParseStandard(data []byte) (Standard, error) {
+	var s Standard
+	err := eachMemberOnce(data, func(name string, v []byte) (err error) {
+		if isNull(v) {
+			return nil
+		}
+		switch name {
+		case "namespace":
+			s.Namespace, err = stringField(name, v)
+		case "standard_id":
+			s.MemoryID, err = stringField(name, v)
+		case "parent":
+			s.Parent, err = stringField(name, v)
+		case "governance":
+			s.Governance, err = ParseGovernance(v)
+		case "updated_at":
+			s.UpdatedAt, err = timeField(name, v)
+		default:
+			err = addExtra(&s.Extra, name, v)
+		}
+		return err
+	})
+	if err == nil {
+		err = settleExtra(s.Extra)
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := ValidateNamespace(s.Namespace); err != nil {
+		return s, err
+	}
+	if err := checkID("standard_id", s.MemoryID); err != nil {
+		return s, err
+	}
+	if s.Parent != "" {
+		if err := checkNamespace("parent", s.Parent); err != nil {
+			return s, err
+		}
+	}
+	if s.UpdatedAt.IsZero() {
+		return s, fieldErrorf("updated_at", "is required")
+	}
+	return s, checkExtra("standard", s.Extra)
+}
+
 // StandardDraft is what a writer says of a namespace's standard. What it does not say stays as it is.
 type StandardDraft struct {
 	Namespace  string  // "" = not said

@@ -280,7 +280,7 @@ func TestExportOfLinksAndArchive(t *testing.T) {
 				for _, l := range []struct {
 					from [][]byte
 					to   *[]json.RawMessage
-				}{{p.Memories, &in.Memories}, {p.Links, &in.Links}, {p.Archived, &in.Archived}} {
+				}{{p[httpapi.ExportedMemories], &in.Memories}, {p[httpapi.ExportedLinks], &in.Links}, {p[httpapi.ExportedArchived], &in.Archived}} {
 					for _, r := range l.from {
 						*l.to = append(*l.to, r)
 					}

@@ -86,6 +86,34 @@ func importArchived(id string, a memory.Archived, sender string) func(*storage.T
 	}
 }
 
+// importAgent registers an agent with the times of its record. The latest registration
+// stands.
+func importAgent(a memory.Agent, sender string) func(*storage.Tx) error {
+	return func(tx *storage.Tx) error {
+		rec, _, _, err := tx.Get(a.Key())
+		if err != nil {
+			return err
+		}
+		switch v := rec.View(); {
+		case v.Winner == nil:
+		case !v.Live:
+			if !a.LastSeenAt.After(v.Winner.Stamp.Time()) {
+				return errNoop
+			}
+		default:
+			old, err := memory.DecodeAgent(v.Winner.Value)
+			if err != nil {
+				return err
+			}
+			if !a.LastSeenAt.After(old.LastSeenAt) {
+				return errNoop
+			}
+		}
+		_, err = tx.Put(a.Key(), a.Encode(), storage.PutOptions{Agent: sender, Content: a.ContentHash()})
+		return err
+	}
+}
+
 // syncLink reads a link of a push: what came with it beside its four members is kept.
 func syncLink(l *wire.SyncLink) (memory.Link, error) {
 	body := struct {

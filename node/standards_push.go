@@ -55,6 +55,22 @@ func (n *Node) importStandard(in wire.SyncNamespaceMeta, sender string) (func(*s
 	}, nil
 }
 
+// importWholeStandard takes a standard as an export has it. Its memory need not be shown: it
+// may be in the archive, or arrive later.
+func importWholeStandard(s memory.Standard, sender string) func(*storage.Tx) error {
+	return func(tx *storage.Tx) error {
+		_, at, err := heldStandard(tx, s.Namespace)
+		if err != nil {
+			return err
+		}
+		if !s.UpdatedAt.After(at) {
+			return errNoop
+		}
+		_, err = tx.Put(s.Key(), s.Encode(), storage.PutOptions{Agent: sender, Content: s.ContentHash()})
+		return err
+	}
+}
+
 // heldStandard is what is held for a namespace, and when it was said or taken away.
 func heldStandard(tx *storage.Tx, ns string) (s memory.Standard, at time.Time, err error) {
 	s, found, err := readStandard(tx, ns)

@@ -35,7 +35,7 @@ func (n *Node) Export(ctx context.Context, o httpapi.ExportOptions, yield func(h
 		if err := ctx.Err(); err != nil {
 			return "", err
 		}
-		if count(part) > 0 {
+		if part.Len() > 0 {
 			if err := yield(part); err != nil {
 				return "", err
 			}
@@ -45,14 +45,12 @@ func (n *Node) Export(ctx context.Context, o httpapi.ExportOptions, yield func(h
 		}
 		from = last
 		if left > 0 {
-			if left -= count(part); left == 0 {
+			if left -= part.Len(); left == 0 {
 				return base64.RawURLEncoding.EncodeToString([]byte(from)), nil
 			}
 		}
 	}
 }
-
-func count(p httpapi.Exported) int { return len(p.Memories) + len(p.Links) + len(p.Archived) }
 
 func parseExportCursor(s string) (memory.Key, error) {
 	if s == "" {
@@ -74,7 +72,7 @@ func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit
 	bytes, looked := 0, 0
 	err = n.view(ctx, func(tx *storage.Tx) error {
 		for rec, err := range tx.After(from) {
-			if looked == 8*exportRows || bytes >= exportBytes || count(part) == exportRows || limit > 0 && count(part) == limit {
+			if looked == 8*exportRows || bytes >= exportBytes || part.Len() == exportRows || limit > 0 && part.Len() == limit {
 				more = true
 				return nil
 			}
@@ -100,15 +98,15 @@ func (n *Node) exportPart(ctx context.Context, from memory.Key, ns string, limit
 	return part, last, more, err
 }
 
-// exportOne puts a record into the part if a reader could see it. Keys sort by their kind:
-// memories come first, then links, then what was put aside.
+// exportOne puts a record into the part if a reader could see it. Keys sort by their kind,
+// in the order of the export's lists.
 func (n *Node) exportOne(tx *storage.Tx, rec memory.Record, ns string, part *httpapi.Exported) (bytes int, err error) {
 	key, v := rec.Key, rec.View()
 	switch kind := key.Kind(); {
 	case !v.Live:
 	case kind == memory.KindMemory && n.inExport(key, v, ns):
 		body := memory.AppendView(nil, key.ID(), v.Winner.Value, memory.ViewFields{})
-		part.Memories = append(part.Memories, body)
+		part[httpapi.ExportedMemories] = append(part[httpapi.ExportedMemories], body)
 		return len(body), nil
 	case kind == memory.KindLink:
 		l, err := memory.DecodeLink(key, v.Winner.Value)
@@ -124,7 +122,7 @@ func (n *Node) exportOne(tx *storage.Tx, rec memory.Record, ns string, part *htt
 				return 0, err
 			}
 		}
-		part.Links = append(part.Links, l.Encode())
+		part[httpapi.ExportedLinks] = append(part[httpapi.ExportedLinks], l.Encode())
 		return len(v.Winner.Value), nil
 	case kind == memory.KindArchive:
 		a, live, err := tx.Archived(memory.ArchivedKey(key))
@@ -132,8 +130,22 @@ func (n *Node) exportOne(tx *storage.Tx, rec memory.Record, ns string, part *htt
 			return 0, err
 		}
 		body, err := a.AppendShown(nil, key.ID(), true)
-		part.Archived = append(part.Archived, body)
+		part[httpapi.ExportedArchived] = append(part[httpapi.ExportedArchived], body)
 		return len(body), err
+	case kind == memory.KindAgent && ns == "":
+		a, err := memory.DecodeAgent(v.Winner.Value)
+		if err != nil {
+			return 0, err
+		}
+		part[httpapi.ExportedAgents] = append(part[httpapi.ExportedAgents], a.Encode())
+		return len(v.Winner.Value), nil
+	case kind == memory.KindStandard: // its memory may be in the archive, and come back from there
+		s, err := memory.DecodeStandard(v.Winner.Value)
+		if err != nil || ns != "" && s.Namespace != ns {
+			return 0, err
+		}
+		part[httpapi.ExportedStandards] = append(part[httpapi.ExportedStandards], s.Encode())
+		return len(v.Winner.Value), nil
 	}
 	return 0, nil
 }
@@ -187,6 +199,14 @@ func (n *Node) Import(ctx context.Context, in httpapi.Import, opt httpapi.WriteO
 	for i, raw := range in.Archived {
 		id, a, err := memory.ParseArchived(raw)
 		add("archived", i, id, importArchived(id, a, opt.Agent), err)
+	}
+	for i, raw := range in.Agents {
+		a, err := memory.ParseAgent(raw)
+		add("agents", i, a.ID, importAgent(a, opt.Agent), err)
+	}
+	for i, raw := range in.Standards {
+		s, err := memory.ParseStandard(raw)
+		add("standards", i, "", importWholeStandard(s, opt.Agent), err)
 	}
 	waiting, cancel := context.WithTimeout(ctx, n.cfg.QuorumTimeout)
 	defer cancel()

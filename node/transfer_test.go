@@ -17,7 +17,7 @@ func everything(t *testing.T, n *Node, o httpapi.ExportOptions) (out []json.RawM
 	t.Helper()
 	for {
 		next, err := n.Export(context.Background(), o, func(part httpapi.Exported) error {
-			for _, m := range part.Memories {
+			for _, m := range part[httpapi.ExportedMemories] {
 				out = append(out, m)
 			}
 			return nil

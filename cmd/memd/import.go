@@ -97,8 +97,9 @@ const (
 	importAhead  = 4 // batches on their way
 )
 
-// load are records on their way, and what came of them.
+// load are records of one list on their way, and what came of them.
 type load struct {
+	list string
 	in   client.Import
 	n    int
 	size int64
@@ -205,7 +206,7 @@ func (i *importing) count(b *load) error {
 	for _, text := range b.out.Errors {
 		// One without an id is named by its place in the request.
 		var at int64
-		if _, err := fmt.Sscanf(text, "memories[%d]:", &at); err == nil {
+		if _, err := fmt.Sscanf(text, b.list+"[%d]:", &at); err == nil {
 			_, problem, _ := strings.Cut(text, ": ")
 			text = fmt.Sprintf("%d: %s", first+at, problem)
 		}
@@ -224,7 +225,7 @@ func (i *importing) read(ctx context.Context, in *records, skip int64, order, wo
 		if b.n == 0 {
 			return nil
 		}
-		if len(b.in.Links) > 0 {
+		if b.list == "links" {
 			for _, earlier := range open {
 				select {
 				case <-earlier.done:
@@ -246,7 +247,7 @@ func (i *importing) read(ctx context.Context, in *records, skip int64, order, wo
 		return nil
 	}
 	for at := int64(0); ; at++ {
-		r, link, err := in.next()
+		r, list, err := in.next()
 		if errors.Is(err, io.EOF) {
 			return send()
 		}
@@ -256,16 +257,22 @@ func (i *importing) read(ctx context.Context, in *records, skip int64, order, wo
 		if at < skip {
 			continue
 		}
-		if b.n > 0 && (b.n == batchRecords || b.size+int64(len(r)) > batchBytes || link != (len(b.in.Links) > 0)) {
+		if b.n > 0 && (b.n == batchRecords || b.size+int64(len(r)) > batchBytes || list != b.list) {
 			if err := send(); err != nil {
 				return err
 			}
 		}
-		if link {
-			b.in.Links = append(b.in.Links, r)
-		} else {
-			b.in.Memories = append(b.in.Memories, r)
+		b.list = list
+		to := &b.in.Memories
+		switch list {
+		case "links":
+			to = &b.in.Links
+		case "agents":
+			to = &b.in.Agents
+		case "standards":
+			to = &b.in.Standards
 		}
+		*to = append(*to, r)
 		b.n++
 		b.size += int64(len(r)) + 1
 	}

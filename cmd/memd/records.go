@@ -17,7 +17,7 @@ import (
 type records struct {
 	in   *bufio.Reader
 	doc  *json.Decoder // of a document; nil = lines
-	list string        // where the document is read: "memories", "links", "archived"; "" = between
+	list string        // of the document, that is read; "" = between
 	err  error         // sticky
 }
 
@@ -27,13 +27,13 @@ const maxRecord = 2 << 20
 func newRecords(in io.Reader) *records { return &records{in: bufio.NewReaderSize(in, 256<<10)} }
 
 // documentStart is how an export of the original service and of GET /api/v1/export begins.
-var documentStart = regexp.MustCompile(`^\s*\{\s*"(memories|links|archived)"\s*:\s*\[`)
+var documentStart = regexp.MustCompile(`^\s*\{\s*"(memories|links|archived|agents|standards)"\s*:\s*\[`)
 
-// next returns io.EOF at the end. link tells a link from a memory, which may be one that
-// was put aside.
-func (r *records) next() (record client.Raw, link bool, err error) {
+// next returns io.EOF at the end. list is the list of an import that the record belongs
+// to: what was put aside goes among the memories.
+func (r *records) next() (record client.Raw, list string, err error) {
 	if r.err != nil {
-		return nil, false, r.err
+		return nil, "", r.err
 	}
 	if r.doc == nil && r.list == "" {
 		r.list = "lines"
@@ -45,26 +45,26 @@ func (r *records) next() (record client.Raw, link bool, err error) {
 	switch {
 	case r.err != nil:
 	case r.doc != nil:
-		record, link, r.err = r.fromDocument()
+		record, list, r.err = r.fromDocument()
 	default:
-		record, link, r.err = r.fromLines()
+		record, list, r.err = r.fromLines()
 	}
-	return record, link, r.err
+	return record, list, r.err
 }
 
-func (r *records) fromLines() (client.Raw, bool, error) {
+func (r *records) fromLines() (client.Raw, string, error) {
 	for {
 		line, err := r.line()
 		if err != nil {
-			return nil, false, err
+			return nil, "", err
 		}
 		if len(line) == 0 {
 			continue
 		}
 		if !json.Valid(line) || line[0] != '{' {
-			return nil, false, errors.New("is not a JSON object")
+			return nil, "", errors.New("is not a JSON object")
 		}
-		return line, isLink(line), nil
+		return line, listOf(line), nil
 	}
 }
 
@@ -86,7 +86,7 @@ func (r *records) line() ([]byte, error) {
 	}
 }
 
-func (r *records) fromDocument() (client.Raw, bool, error) {
+func (r *records) fromDocument() (client.Raw, string, error) {
 	for {
 		if r.list != "" && r.doc.More() {
 			var record json.RawMessage
@@ -94,26 +94,30 @@ func (r *records) fromDocument() (client.Raw, bool, error) {
 			if err == nil && len(record) > maxRecord {
 				err = fmt.Errorf("has more than %d bytes", maxRecord)
 			}
-			return client.Raw(record), r.list == "links", whole(err)
+			list := r.list
+			if list == "archived" {
+				list = "memories"
+			}
+			return client.Raw(record), list, whole(err)
 		}
 		t, err := r.doc.Token()
 		if err != nil {
-			return nil, false, whole(err)
+			return nil, "", whole(err)
 		}
 		switch t {
 		case json.Delim(']'):
 			r.list = ""
 		case json.Delim('}'):
-			return nil, false, io.EOF
-		case "memories", "links", "archived":
+			return nil, "", io.EOF
+		case "memories", "links", "archived", "agents", "standards":
 			r.list = t.(string)
 			if t, err := r.doc.Token(); err != nil || t != json.Delim('[') {
-				return nil, false, errors.New("is not the document of an export")
+				return nil, "", errors.New("is not the document of an export")
 			}
 		default:
 			var other json.RawMessage
 			if err := r.doc.Decode(&other); err != nil {
-				return nil, false, whole(err)
+				return nil, "", whole(err)
 			}
 		}
 	}
@@ -127,14 +131,29 @@ func whole(err error) error {
 	return err
 }
 
-// isLink tells a link from a memory by the members that only one of them has.
-func isLink(line []byte) bool {
-	if !bytes.Contains(line, []byte(`"source_id"`)) { // most lines
-		return false
+// listOf tells the records of an export from one another by the members that only one kind
+// has. A memory alone has an id.
+func listOf(line []byte) string {
+	if !smallRecord.Match(line) { // most lines
+		return "memories"
 	}
-	var ends struct {
-		Source *json.RawMessage `json:"source_id"`
-		Target *json.RawMessage `json:"target_id"`
+	var r struct {
+		ID       *json.RawMessage `json:"id"`
+		Source   *json.RawMessage `json:"source_id"`
+		Target   *json.RawMessage `json:"target_id"`
+		Seen     *json.RawMessage `json:"last_seen_at"`
+		Standard *json.RawMessage `json:"standard_id"`
 	}
-	return json.Unmarshal(line, &ends) == nil && ends.Source != nil && ends.Target != nil
+	switch {
+	case json.Unmarshal(line, &r) != nil || r.ID != nil:
+	case r.Source != nil && r.Target != nil:
+		return "links"
+	case r.Seen != nil:
+		return "agents"
+	case r.Standard != nil:
+		return "standards"
+	}
+	return "memories"
 }
+
+var smallRecord = regexp.MustCompile(`"(source_id|last_seen_at|standard_id)"`)

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// all reads the records to their end; a link is marked.
+// all reads the records to their end; those of other lists than memories are marked.
 func all(text string) (out []string, err error) {
 	r := newRecords(oneByte{strings.NewReader(text)})
 	for {
-		record, link, err := r.next()
+		record, list, err := r.next()
 		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
@@ -19,8 +19,8 @@ func all(text string) (out []string, err error) {
 			return out, err
 		}
 		s := string(record)
-		if link {
-			s = "link " + s
+		if list != "memories" {
+			s = list + " " + s
 		}
 		out = append(out, s)
 	}
@@ -37,9 +37,12 @@ func TestRecords(t *testing.T) {
 	}{
 		{"nothing", "", "", ""},
 		{"lines", "{\"id\":\"a\"}\n\n  {\"id\":\"b\"}\r\n{\"id\":\"c\"}", `{"id":"a"}|{"id":"b"}|{"id":"c"}`, ""},
-		{"a link", `{"source_id":"a","target_id":"b","relation":"related_to"}`, `link {"source_id":"a","target_id":"b","relation":"related_to"}`, ""},
+		{"a link", `{"source_id":"a","target_id":"b","relation":"related_to"}`, `links {"source_id":"a","target_id":"b","relation":"related_to"}`, ""},
+		{"an agent and a standard", `{"agent_id":"a","last_seen_at":"x"}` + "\n" + `{"namespace":"a","standard_id":"b"}`, `agents {"agent_id":"a","last_seen_at":"x"}|standards {"namespace":"a","standard_id":"b"}`, ""},
+		{"a memory with their members", `{"id":"a","standard_id":"b","last_seen_at":"x","source_id":"c","target_id":"d"}`, `{"id":"a","standard_id":"b","last_seen_at":"x","source_id":"c","target_id":"d"}`, ""},
+		{"a document of all", `{"memories":[],"links":[],"archived":[{"id":"c"}],"agents":[{"agent_id":"a"}],"standards":[{"namespace":"a"}]}`, `{"id":"c"}|agents {"agent_id":"a"}|standards {"namespace":"a"}`, ""},
 		{"a memory that speaks of one", `{"id":"a","content":"\"source_id\" and \"target_id\""}`, `{"id":"a","content":"\"source_id\" and \"target_id\""}`, ""},
-		{"a document", `{"memories":[{"id":"a"},{"id":"b"}],"links":[{"source_id":"a"}],"count":2,"exported_at":"x"}`, `{"id":"a"}|{"id":"b"}|link {"source_id":"a"}`, ""},
+		{"a document", `{"memories":[{"id":"a"},{"id":"b"}],"links":[{"source_id":"a"}],"count":2,"exported_at":"x"}`, `{"id":"a"}|{"id":"b"}|links {"source_id":"a"}`, ""},
 		{"a document written wide", "{\n  \"memories\": [\n    {\"id\": \"a\"}\n  ],\n  \"links\": []\n}\n", `{"id": "a"}`, ""},
 		{"an empty document", `{"memories":[],"links":[]}`, "", ""},
 		{"a document cut short", `{"memories":[{"id":"a"},{"id"`, `{"id":"a"}`, "unexpected EOF"},
