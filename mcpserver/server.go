@@ -135,7 +135,8 @@ func (s *Server) Handler() http.Handler {
 // Serve speaks MCP on in and out, a message a line, until in ends or ctx does; neither is
 // an error. Nothing else may write to out.
 func (s *Server) Serve(ctx context.Context, in io.ReadCloser, out io.WriteCloser) error {
-	err := s.mcp.Run(ctx, drained{&mcp.IOTransport{Reader: in, Writer: out}})
+	told := &shared{WriteCloser: out}
+	err := s.mcp.Run(ctx, drained{&mcp.IOTransport{Reader: newLines(in, told), Writer: told}})
 	if ctx.Err() != nil || errors.Is(err, io.EOF) {
 		return nil
 	}
