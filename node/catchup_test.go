@@ -11,14 +11,16 @@ import (
 	"github.com/memd/memd/storage"
 )
 
-// pair is two nodes of one cluster: start runs one of them on its directory until stop.
+// pair is two nodes of one cluster: start runs one of them on its directory until stop. Their
+// addresses stay: a node that has moved writes its registration anew, and a pull that is
+// under way meanwhile may bring it back that row.
 func pair(t testing.TB) (start func(i int) (n *Node, stop func())) {
 	t.Helper()
-	gossip := []string{freeAddr(t), freeAddr(t)}
+	gossip, addrs := []string{freeAddr(t), freeAddr(t)}, []string{freeAddr(t), freeAddr(t)}
 	dirs := []string{t.TempDir(), t.TempDir()}
 	return func(i int) (*Node, func()) {
 		n, err := New(Config{
-			Name: fmt.Sprintf("n%d", i+1), DataDir: dirs[i], HTTPAddr: "127.0.0.1:0", GossipAddr: gossip[i],
+			Name: fmt.Sprintf("n%d", i+1), DataDir: dirs[i], HTTPAddr: addrs[i], GossipAddr: gossip[i],
 			Join: gossip, BootstrapExpect: 2, QuorumWrites: 1, Version: "test",
 		})
 		if err != nil {
