@@ -154,6 +154,9 @@ func TestHostilePackets(t *testing.T) {
 		if now := n2.sees(); now != "n1=alive n3=left" {
 			t.Errorf("n2 sees %s", now)
 		}
+		if log := n1.log.String()[quiet:]; !strings.Contains(log, "from="+stranger.IP().String()+":") {
+			t.Errorf("the log does not say where they come from: %.2000s", log)
+		}
 		lines := strings.Count(n1.log.String()[quiet:], "\n")
 		if limit := int(time.Since(start)/time.Second) + 5; lines > limit {
 			t.Errorf("%d lines of log in %s", lines, time.Since(start))

@@ -69,12 +69,14 @@ func (c *call) identify() error {
 	if c.who == nil || !c.who.Strong {
 		if wait := c.door.limits.guessing(at, key != "" && c.who == nil); wait > 0 {
 			c.who = nil
+			c.door.strangers.wrongKey(c.r, key)
 			return c.door.refuse("guessing", tooMany(wait, "too many wrong keys from this address"))
 		}
 	}
 	if c.who != nil {
 		return nil
 	}
+	c.door.strangers.wrongKey(c.r, key)
 	c.Header()["Www-Authenticate"] = headerBearer
 	return c.door.refuse("key", errNoKey)
 }

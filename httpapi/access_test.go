@@ -194,7 +194,8 @@ func TestKeysInHeaders(t *testing.T) {
 	} {
 		d, log := newGuardedDoor(t, new(fake), nil)
 		w := serve(d, request("GET", "/api/v1/memories", "", c.headers...))
-		if w.Code != c.code || log.String() != "" {
+		quiet := log.String() == "" || c.code == 401 && !strings.Contains(log.String(), "nobody") // what is told of a stranger: TestStrangersInTheLog
+		if w.Code != c.code || !quiet {
 			t.Errorf("%s: %d %s, log %q", c.name, w.Code, w.Body, log)
 		}
 		if w.Code == 401 && (!isError(w.Body.Bytes()) || !strings.Contains(w.Body.String(), "API key")) {

@@ -18,13 +18,14 @@ const maxTarget = 12 << 10
 type Door struct {
 	Config
 
-	hosts   hosts
-	limits  *limits
-	router  *mux.Router
-	metrics *metrics
-	streams streams
-	serving chan struct{} // a place for each pull that is being answered
-	scrape  http.Handler
+	hosts     hosts
+	limits    *limits
+	strangers *strangers
+	router    *mux.Router
+	metrics   *metrics
+	streams   streams
+	serving   chan struct{} // a place for each pull that is being answered
+	scrape    http.Handler
 }
 
 // New returns a door; nothing is started. It panics if the configuration lacks a node.
@@ -35,6 +36,7 @@ func New(c Config) *Door {
 	d := &Door{Config: c.withDefaults(), serving: make(chan struct{}, maxServed)}
 	d.hosts = newHosts(c.Hosts)
 	d.limits = newLimits(d.Limits)
+	d.strangers = newStrangers(d.Log)
 	d.metrics = newMetrics(d.Registerer)
 	d.scrape = scrapeHandler(d.Gatherer)
 	d.router = d.routes()

@@ -46,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "memd_http_refused_total", Help: "Requests and connections refused before their verb, by reason.",
 	}, []string{"reason"})
-	for _, reason := range []string{"key", "guessing", "forbidden", "agent", "rate_principal", "rate_address", "connections"} {
+	for _, reason := range []string{"key", "guessing", "forbidden", "agent", "rate_principal", "rate_address", "connections", "peer", "tls"} {
 		m.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(m.refused, m.requests, m.duration, m.inFlight, m.panics, m.streams, m.pushFrames, m.pageBytes)

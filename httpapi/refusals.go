@@ -21,12 +21,19 @@ import (
 //
 // The server must be one of NewServer. It does not see that there is TLS, which is beneath
 // what is rewritten: requests come without Request.TLS (see connState) and over HTTP/1.1
-// only. The handshake is done by the first read, within the time for a header.
-func Listener(l net.Listener, secure *tls.Config) net.Listener { return listener{l, secure} }
+// only. The handshake is done by the first read, within the time for a header; failed, if it
+// is not nil, is told of one that did not succeed.
+func Listener(l net.Listener, secure *tls.Config, failed func(from net.Addr, err error)) net.Listener {
+	if failed == nil {
+		failed = func(net.Addr, error) {}
+	}
+	return listener{l, secure, failed}
+}
 
 type listener struct {
 	net.Listener
 	secure *tls.Config
+	failed func(from net.Addr, err error)
 }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -38,12 +45,14 @@ func (l listener) Accept() (net.Conn, error) {
 		return &conn{Conn: c}, nil
 	}
 	secured := tls.Server(c, l.secure)
-	return &conn{Conn: secured, secured: secured}, nil
+	return &conn{Conn: secured, secured: secured, failed: l.failed}, nil
 }
 
 type conn struct {
 	net.Conn
 	secured *tls.Conn // nil without TLS
+	failed  func(from net.Addr, err error)
+	told    bool // failed was; net/http reads from one goroutine at a time
 }
 
 // Read tells a client that speaks plain HTTP to a listener with TLS what is wrong.
@@ -51,6 +60,10 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err == nil || c.secured == nil {
 		return n, err
+	}
+	if !c.told && !c.secured.ConnectionState().HandshakeComplete {
+		c.told = true
+		c.failed(c.RemoteAddr(), err)
 	}
 	if bad, ok := errors.AsType[tls.RecordHeaderError](err); ok && bad.Conn != nil && likeHTTP(bad.RecordHeader) {
 		_, _ = bad.Conn.Write(refusalPlain)

@@ -30,7 +30,7 @@ func listenWith(t testing.TB, d *Door, secure *tls.Config) (addr string, server 
 	}
 	server = NewServer(ServerConfig{Handler: d, Base: t.Context(), Log: d.Log, HeaderTimeout: 200 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
 	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(Listener(l, secure)) }()
+	go func() { defer close(done); _ = server.Serve(Listener(l, secure, d.Handshake)) }()
 	t.Cleanup(func() {
 		d.Close()
 		_ = server.Close()

@@ -63,6 +63,7 @@ func (c *call) stillPeer(name string) error {
 			return err
 		}
 		if who := c.door.Keys.Check(key); who == nil || !who.May(auth.Peer) {
+			c.door.strangers.wrongKey(c.r, key)
 			return c.door.refuse("key", errNoKey)
 		}
 	}
@@ -76,7 +77,8 @@ func (c *call) checkPeer(name string) error {
 		return nil
 	}
 	if err := c.door.CheckPeer(connState(c.r), name); err != nil {
-		return &problem{Status: http.StatusForbidden, Code: "WRONG_PEER", Text: err.Error()}
+		c.door.strangers.wrongPeer(c.r, err)
+		return c.door.refuse("peer", &problem{Status: http.StatusForbidden, Code: "WRONG_PEER", Text: err.Error()})
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (n *Node) serveAdmin(ctx context.Context) error {
 	server := httpapi.NewServer(httpapi.ServerConfig{Handler: n.door.Admin(), Log: n.log})
 	failed := make(chan error, 1)
 	go func() {
-		failed <- server.Serve(httpapi.Listener(httpapi.Limited(n.adminListener, httpapi.ListenLimits{Max: adminConns, Refused: n.door.Refused}), n.serverTLS()))
+		failed <- server.Serve(httpapi.Listener(httpapi.Limited(n.adminListener, httpapi.ListenLimits{Max: adminConns, Refused: n.door.Refused}), n.serverTLS(), n.door.Handshake))
 	}()
 	select {
 	case err := <-failed:

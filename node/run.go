@@ -98,7 +98,7 @@ func (n *Node) serve(ctx context.Context) error {
 	n.server = n.newServer()
 	failed := make(chan error, 1)
 	listener := httpapi.Limited(n.listener, httpapi.ListenLimits{Max: n.cfg.MaxConns, Peer: n.isPeer, Refused: n.door.Refused})
-	go func() { failed <- n.server.Serve(httpapi.Listener(listener, n.serverTLS())) }()
+	go func() { failed <- n.server.Serve(httpapi.Listener(listener, n.serverTLS(), n.door.Handshake)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve http: %w", err)

@@ -90,7 +90,7 @@ func slowBody(t *testing.T, n *target) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = s.Serve(httpapi.Listener(l, nil))
+		_ = s.Serve(httpapi.Listener(l, nil, nil))
 	}()
 	defer func() {
 		_ = s.Close()
