@@ -36,7 +36,7 @@ type Applied struct {
 	Refused     int         // pushed rows not taken because the clock is too ragged: pull instead
 	Collisions  int         // dots that came with other bytes than the ones held, which stay
 	Collided    clock.Clock // which dots these were: covered here, but not by what came
-	Failed      int         // rows whose record here cannot be read: not applied, not covered
+	Failed      int         // rows whose record here cannot be read, or whose context is too large: not applied, not covered
 	NewDots     int         // dots covered that were not before
 	// Clock is durable and covers what was applied: what an ack may claim.
 	Clock clock.Clock
@@ -45,6 +45,10 @@ type Applied struct {
 // capIntervals is how ragged one origin may become by pushes. Beyond it a pull must fill
 // the gaps: a claim whose row this disk holds is never dropped to make room.
 const capIntervals = 1024
+
+// maxAbsorbed is how many dots one transaction takes into the index. A context of a few
+// bytes can name 2^63 of them: what is beyond the bound is left out, not covered, and said.
+const maxAbsorbed = 4 << 20
 
 // incoming is a Batch made ready outside of the writer: decoded, checked, sorted by key.
 type incoming struct {
@@ -125,6 +129,12 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 	if in.push && w.tooRagged(r) {
 		a.Refused++
 		w.s.metrics.refusedRows.Inc()
+		return false, nil
+	}
+	if room := uint64(maxAbsorbed - min(len(w.newDots), maxAbsorbed)); r.ctx.Count() > room && r.ctx.Minus(w.clock).Count() > room {
+		a.Failed++
+		w.s.metrics.rejected.WithLabelValues("context").Inc()
+		w.s.log.Error("a row names more past versions than a transaction takes", "from", in.batch.From, "key", r.key, "dots", r.ctx.Count())
 		return false, nil
 	}
 	if r.defect != nil {

@@ -549,3 +549,33 @@ func TestDotUnderAnotherRecord(t *testing.T) {
 		})
 	}
 }
+
+// TestContextsAreBounded: a row of 20 bytes can name as many past versions as there are
+// counters. It is left out, and the rest of its page is taken.
+func TestContextsAreBounded(t *testing.T) {
+	var rows []storage.StagedRow
+	a, b := storagetest.Open(t, recorded(&rows)), storagetest.Open(t)
+	put(t, a, key("good"), doc("ns", "t", "c"))
+	bad := memory.Record{Key: key("bad"), Versions: []memory.Version{{Dot: clock.Dot{Origin: 8, Counter: 1}, Stamp: 1, Value: doc("ns", "bad", "c")}}}
+	bad.Context.AddRange(9, 1, clock.MaxCounter)
+	covers := bad.Context.Clone()
+	covers.Add(bad.Versions[0].Dot)
+	covers.Union(a.Clock())
+	for _, pushed := range []bool{true, false} {
+		batch := storage.Batch{From: "eve", Push: pushed, Rows: [][]byte{bad.Append(nil), rows[0].Raw}}
+		if !pushed {
+			batch.Covers = covers
+		}
+		got, err := storagetest.Apply(t, b, batch)
+		if err != nil || got.Failed != 1 || !b.Clock().Equal(a.Clock()) {
+			t.Errorf("pushed %t: %+v, %v, clock %s", pushed, got, err, b.Clock())
+		}
+	}
+	same(t, a, b)
+	empty := memory.Record{Key: key("bad")}
+	empty.Context.Add(clock.Dot{Origin: 9, Counter: 1})
+	if _, err := storagetest.Apply(t, b, storage.Batch{From: "eve", Push: true, Rows: [][]byte{empty.Append(nil)}}); !errors.Is(err, memory.ErrFrame) {
+		t.Errorf("a row without a version: %v", err)
+	}
+	same(t, a, b)
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
+	"github.com/memd/memd/memory"
 )
 
 // Config says how a store is kept. Only Dir is required.
@@ -29,6 +30,11 @@ type Config struct {
 	// neither block nor read from the store by View, and may keep the row bytes. Rows of one
 	// call have one origin; a transaction in which the origin changed makes two calls.
 	Staged func(Staged)
+
+	// Members is called on the writer once a transaction that changed the registry is
+	// durable, before anybody sees that it is: what Tx.Members says from then on. It must
+	// neither block nor read from the store, and may keep the lists.
+	Members func(members []memory.Member, removed []string)
 
 	// Queue bounds the operations that wait; 0 = 4096. QueueBytes bounds the bytes of
 	// pushed and pulled rows that wait; 0 = 64 MiB.

@@ -65,6 +65,9 @@ func (s *Store) prepare(b Batch) (*incoming, error) {
 func (r *incomingRow) decode(raw []byte, cluster memory.ClusterID, m mutant.Set) error {
 	r.raw = raw
 	rec, f, err := judge(raw, cluster, m)
+	if err == nil && len(rec.Versions) == 0 {
+		return fmt.Errorf("%w: no version", memory.ErrFrame) // no node holds such a state
+	}
 	if err == nil {
 		r.key, r.dots, r.ctx, r.rec, r.facts = rec.Key, rec.Dots(), rec.Context, rec, f
 		return nil

@@ -29,6 +29,7 @@ type pageBuilder struct {
 	left    clock.Clock
 	hidden  clock.Clock
 
+	dots   uint64 // that the rows of the page bring, their past included
 	arena  []byte // free room for row bytes: one allocation for many rows
 	full   bool   // the page ends here
 	broken bool   // something was left out that the peer should have got
@@ -206,6 +207,7 @@ func (b *pageBuilder) send(raw []byte, siblings, context clock.Clock) {
 	default:
 		b.emit(raw)
 		b.covered.Union(all)
+		b.dots += all.Intersect(b.missing).Count()
 	}
 }
 
@@ -239,7 +241,7 @@ func (b *pageBuilder) lose(d clock.Dot, err error) error {
 
 // fits tells whether a row may be added. One always may; otherwise the page ends here.
 func (b *pageBuilder) fits(raw []byte) bool {
-	b.full = len(b.page.Rows) > 0 && b.page.Bytes+len(raw) > b.limit
+	b.full = len(b.page.Rows) > 0 && (b.page.Bytes+len(raw) > b.limit || b.dots > maxPageDots)
 	return !b.full
 }
 

@@ -29,6 +29,11 @@ const (
 	MaxPage     = 4 << 20
 )
 
+// maxPageDots bounds what a page costs its reader beside its bytes: each dot becomes an entry
+// of the index, and a record that was overwritten often has many in a few bytes. One row
+// always fits.
+const maxPageDots = 256 << 10
+
 // maxSteps bounds the index entries that one page looks at, and with it how long its read
 // transaction lasts: most of them cost a row read even if the row is not sent.
 const maxSteps = 50_000

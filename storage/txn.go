@@ -50,6 +50,7 @@ type txn struct {
 	drained   bool // the draining generation is in the keys bucket
 	fileBytes int64
 	changed   bool // something must be committed
+	registry  bool // a member's record changed
 }
 
 type dotEntry struct {
@@ -169,6 +170,7 @@ func decodeRow(key memory.Key, raw []byte) (memory.Record, error) {
 func (w *txn) write(c *change) (raw []byte, err error) {
 	w.changed = true
 	key, k := c.now.Key, c.k
+	w.registry = w.registry || key.Kind() == memory.KindMember
 	old, err := factsOf(c.old, w.cluster, w.s.mutants)
 	if err != nil {
 		w.s.log.Error("a stored memory cannot be read any more", "key", key, "err", err)
@@ -353,6 +355,15 @@ func (w *txn) writeState() error {
 	w.state.bound = max(w.state.bound, w.s.hlc.Last())
 	meta := w.btx.Bucket(bucketMeta)
 	return errors.Join(meta.Put(metaState, w.state.encode()), w.s.saveMutants(w))
+}
+
+// membersTold reads the registry as the transaction leaves it, and returns what tells it.
+func (w *txn) membersTold() (tell func(), err error) {
+	if !w.registry || w.s.cfg.Members == nil {
+		return func() {}, nil
+	}
+	members, removed, err := (&Tx{s: w.s, btx: w.btx, w: w}).Members()
+	return func() { w.s.cfg.Members(members, removed) }, err
 }
 
 func (w *txn) snapshot() *snapshot {

@@ -159,6 +159,10 @@ func (s *Store) commit(w *txn) error {
 			return err
 		}
 	}
+	tell, err := w.membersTold()
+	if err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
 	w.fileBytes = w.btx.Size()
 	start := time.Now()
 	if err := w.btx.Commit(); err != nil {
@@ -166,6 +170,7 @@ func (s *Store) commit(w *txn) error {
 	}
 	w.btx = nil
 	s.metrics.commitSeconds.Observe(time.Since(start).Seconds())
+	tell()
 	s.snap.Store(w.snapshot())
 	w.settle()
 	return s.fail("after-commit")
