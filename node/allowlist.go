@@ -151,8 +151,8 @@ func (a *allowlist) since(store *storage.Store, peer string, r storage.SinceRequ
 }
 
 const (
-	maxHiddenPeers = 1024    // names whose denials are remembered
-	maxWithheld    = 150_000 // intervals that fit into a frame
+	maxHiddenPeers = 1024               // names whose denials are remembered
+	maxWithheld    = clock.MaxIntervals // what a peer reads
 )
 
 // hides tells whether a row must not be pushed to a peer. What belongs where other records

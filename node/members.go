@@ -15,29 +15,58 @@ import (
 	"github.com/memd/memd/wire"
 )
 
-// loadMembers takes the registry from the store's derived index.
+// loadMembers takes the registry as the store has it at the start.
 func (n *Node) loadMembers() error {
-	var ms []memory.Member
-	var removed []string
-	err := n.store.View(func(tx *storage.Tx) (err error) {
-		ms, removed, err = tx.Members()
+	err := n.store.View(func(tx *storage.Tx) error {
+		ms, removed, err := tx.Members()
+		if err == nil {
+			n.membersChanged(ms, removed)
+		}
 		return err
 	})
-	if err != nil {
-		return err
+	n.followMembers()
+	return err
+}
+
+// membersChanged takes a registry that is durable and that nobody has seen yet: whoever is
+// told of a removal must not find that the name counts here for a moment more. It runs on
+// the store's writer; what may block is done by runMembers.
+func (n *Node) membersChanged(ms []memory.Member, removed []string) {
+	if !n.members.set(ms, removed) {
+		return
 	}
-	was := n.isRemoved()
-	if n.members.set(ms, removed) {
-		n.log.Info("registered members", "n", len(ms), "removed", len(removed))
-		if w := n.cfg.QuorumWrites; w > len(ms) && n.members.ever() >= n.cfg.BootstrapExpect {
-			n.log.Warn("quorum-writes is above the number of members: writes are refused until more have joined", "quorum_writes", w, "n", len(ms))
-		}
-		if n.isRemoved() && !was {
-			n.log.Error("this node takes no writes and acknowledges none", "err", n.removedReason())
-		}
-		n.reconcilePeers()
+	if !n.cfg.Mutants.Has(mutant.RemovedCounts) {
+		n.push.Bar(n.members.left()...)
 	}
-	return nil
+	select {
+	case n.unfollowed <- struct{}{}:
+	default:
+	}
+}
+
+// runMembers lets the loops follow a registry that has changed.
+func (n *Node) runMembers(ctx context.Context) error {
+	for {
+		select {
+		case <-n.unfollowed:
+			n.followMembers()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *Node) followMembers() {
+	ms := n.members.list()
+	n.log.Info("registered members", "n", len(ms), "removed", len(n.members.left()))
+	if w := n.cfg.QuorumWrites; w > len(ms) && n.members.ever() >= n.cfg.BootstrapExpect {
+		n.log.Warn("quorum-writes is above the number of members: writes are refused until more have joined", "quorum_writes", w, "n", len(ms))
+	}
+	before := n.saidRemoved
+	if n.saidRemoved = n.isRemoved(); n.saidRemoved && !before {
+		n.log.Error("this node takes no writes and acknowledges none", "err", n.removedReason())
+	}
+	n.reconcilePeers()
 }
 
 // reconcilePeers lets the per-peer loops follow the set of peers.
@@ -180,7 +209,7 @@ func (n *Node) register(ctx context.Context) error {
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 30*time.Second) {
 		err := n.writeMember(ctx, want)
-		if errors.Is(err, errRemoved) { // loadMembers has said so, or will
+		if errors.Is(err, errRemoved) { // followMembers has said so, or will
 			return nil
 		}
 		if !errors.Is(err, memory.ErrUnavailable) && !errors.Is(err, memory.ErrNoSpace) {

@@ -19,10 +19,10 @@ func (n *Node) Members(ctx context.Context) (httpapi.Membership, error) {
 }
 
 // RemoveMember takes a name out of the registry: a deletion of its record, by the road of
-// every write. It needs the quorum of before, in which the name still counts; every majority
-// that the name could still be part of has a node in it that knows of the removal, and that
-// node neither gives nor takes an ack any more. So once it is acknowledged, no write is that
-// counts the name.
+// every write. It needs the W of before, from others than the name: who knows of the removal
+// neither gives the name an ack nor takes one from it, and the name itself gives none. In a mesh of up to four no
+// write counts the name once that is acknowledged; in a larger one, a node that has not heard
+// of it may still, until its next pull.
 func (n *Node) RemoveMember(ctx context.Context, name string, force bool, opt httpapi.WriteOptions) (httpapi.MemberChange, error) {
 	if err := memory.ValidateNodeName(name); err != nil {
 		return httpapi.MemberChange{}, err
@@ -96,9 +96,6 @@ func heldBy(rec memory.Record) error { return &errHeld{id: rec.Key.ID(), dots: r
 func (n *Node) memberChanged(ctx context.Context, name string, w written, err error) (httpapi.MemberChange, error) {
 	if err == nil {
 		err = n.store.WaitFor(ctx, w.token)
-	}
-	if err == nil {
-		err = n.loadMembers()
 	}
 	if err != nil {
 		return httpapi.MemberChange{}, withID(err, name)

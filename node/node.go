@@ -63,11 +63,13 @@ type Node struct {
 	adminListener net.Listener // nil = metrics are where everything is
 	httpAdvertise string
 
-	members    registry
-	peerClocks clocks
-	skew       skew
-	expiring   expiring
-	metrics    *metrics
+	members     registry
+	unfollowed  chan struct{} // capacity 1: members has changed, and the loops do not follow it yet
+	saidRemoved bool          // that this node was removed; of followMembers
+	peerClocks  clocks
+	skew        skew
+	expiring    expiring
+	metrics     *metrics
 
 	minted   bool        // this process founded the cluster; set before registered
 	writable atomic.Bool // mayWrite was true once
@@ -92,7 +94,7 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{}), reread: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), boot: newBoot(), changed: make(chan struct{}), compared: make(chan struct{}), reread: make(chan struct{}, 1), unfollowed: make(chan struct{}, 1)}
 	n.metrics = newMetrics(cfg.Registry)
 	n.own = newOwnKey(cfg.PeerKey, cfg.PeerKeyFile, cfg.Keys)
 	self := wire.Self{Name: cfg.Name, Cluster: func() memory.ClusterID { return n.store.Cluster() }, Boot: n.boot, Now: n.stampNow}
@@ -102,7 +104,7 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	if n.store, err = storage.Open(storage.Config{
 		Dir: cfg.DataDir, Node: cfg.Name, Now: n.now, Log: n.log, Registerer: cfg.Registry,
-		Staged: n.staged, NoSync: cfg.NoSync, Mutants: cfg.Mutants,
+		Staged: n.staged, Members: n.membersChanged, NoSync: cfg.NoSync, Mutants: cfg.Mutants,
 	}); err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stopStore := stage(n.store.Run)
 	stopGossip := stage(n.gossip.Run)
-	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runFormation, n.runRecall, n.runSweep, n.watchFiles)
+	stopLoops := stage(n.push.Run, n.pull.Run, n.watch, n.runMembers, n.runFormation, n.runRecall, n.runSweep, n.watchFiles)
 	stopDoor := stage(n.serve, n.serveAdmin)
 	about := []any{"http", n.HTTPAddr(), "gossip", n.GossipAddr()}
 	if id := n.store.Cluster(); !id.IsZero() { // else the cluster is yet to be formed or found
@@ -117,15 +117,11 @@ func (n *Node) serve(ctx context.Context) error {
 	return nil
 }
 
-// watch follows the store's change feed: the registry of members, and the digest that
-// tells peers how far this node is. It looks at most every watchInterval, however many
+// watch follows the store's change feed with the digest that tells peers how far this node is. It looks at most every watchInterval, however many
 // commits there are.
 func (n *Node) watch(ctx context.Context) error {
 	for {
 		changed := n.store.Changed()
-		if err := n.loadMembers(); err != nil {
-			return err
-		}
 		own := n.store.Origin()
 		n.gossip.Announce(cluster.Digest{Origin: uint64(own), Counter: n.store.Clock().Max(own), ClockHash: n.store.ClockHash()})
 		select {

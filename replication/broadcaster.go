@@ -190,6 +190,10 @@ func (b *Broadcaster) tellBehind(peers ...string) {
 	}
 }
 
+// Bar says which names were removed: they acknowledge nothing from here on, even if
+// [Broadcaster.Reconcile] has not ended their streams yet. It does not block.
+func (b *Broadcaster) Bar(names ...string) { b.tracker.Bar(names...) }
+
 // NewWait returns a wait for w distinct names, this node included.
 func (b *Broadcaster) NewWait(w int) *Wait { return b.tracker.NewWait(w) }
 

@@ -24,6 +24,8 @@ type Tracker struct {
 	fifos map[clock.Origin]*fifo
 	last  clock.Origin // of the newest write: its empty fifo is kept
 	peers []*known     // few, and gone through for every write
+	// Invariant: no name of it is among peers. Test: TestBarredNames.
+	barred []string
 }
 
 // known is what a peer has told that it holds durably.
@@ -61,10 +63,19 @@ func (t *Tracker) SetPeers(names ...string) {
 	defer t.mu.Unlock()
 	t.peers = slices.DeleteFunc(t.peers, func(k *known) bool { return !slices.Contains(names, k.name) })
 	for _, name := range names {
-		if name != t.self && t.peer(name) == nil {
+		if name != t.self && t.peer(name) == nil && !slices.Contains(t.barred, name) {
 			t.peers = append(t.peers, &known{name: name})
 		}
 	}
+}
+
+// Bar says which names may not acknowledge, whatever SetPeers says now and later; those of
+// the call before may again. What they told is forgotten.
+func (t *Tracker) Bar(names ...string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.barred = names
+	t.peers = slices.DeleteFunc(t.peers, func(k *known) bool { return slices.Contains(names, k.name) })
 }
 
 func (t *Tracker) peer(name string) *known {

@@ -452,3 +452,28 @@ func TestFifoStaysSmall(t *testing.T) {
 		t.Error(describe(stuck))
 	}
 }
+
+// TestBarredNames: who was removed acknowledges nothing, even if the set of peers is read
+// anew from a list that still has the name; who is admitted again begins with nothing.
+func TestBarredNames(t *testing.T) {
+	k := tracker(0)
+	k.Ack("b", entry(1, 5))
+	k.Bar("b")
+	w := k.NewWait(2)
+	w.Start(clock.Dot{Origin: own, Counter: 5})
+	w.Local(nil)
+	k.SetPeers("b", "c", "d")
+	k.Ack("b", entry(1, 6))
+	if r := w.Result(); r.Met || r.Acks != 1 || len(k.AckedBy(clock.Dot{Origin: own, Counter: 5})) > 0 {
+		t.Errorf("a removed name counts: %v", r)
+	}
+	k.Bar()
+	k.SetPeers("b", "c", "d")
+	if k.Has("b", own, 1, 1) {
+		t.Error("its words of before are remembered")
+	}
+	k.Ack("b", entry(1, 6))
+	if r := w.Result(); !r.Met {
+		t.Errorf("it is a member again: %v", r)
+	}
+}

@@ -88,7 +88,6 @@ var elsewhere = []struct {
 // unswitched are the cases that no switch stands for, since their part is not there yet.
 var unswitched = []struct{ cases, why string }{
 	{"15, 16, 50, 51, 52", "later: collection, the floor and reconcile"},
-	{"31", "later: policies that withhold rows"},
 	{"39", "later: folding of origins"},
 	{"44", "later: snapshots for empty nodes"},
 	{"46", "later: fingerprints"},
