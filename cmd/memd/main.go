@@ -102,6 +102,6 @@ func newRoot() *cobra.Command {
 		newNamespaces(), newAgents(), newCapabilities(), newSession(),
 		newLink(), newUnlink(), newLinks(), newPromote(), newForget(), newConsolidate(), newCollect(), newArchive())
 	root.AddCommand(newKeyring())
-	root.AddCommand(newBackup(), newRestore(), newCompact(), newDoctor())
+	root.AddCommand(newBackup(), newRestore(), newCompact(), newDoctor(), newBench())
 	return root
 }

@@ -148,7 +148,7 @@ func formerGroup(text string, second bool) string {
 		if second && f[0] == "0" {
 			return f[2]
 		}
-		for _, c := range strings.Split(f[1], ",") {
+		for c := range strings.SplitSeq(f[1], ",") {
 			if !second && c == "cpu" {
 				return f[2]
 			}
