@@ -149,6 +149,7 @@ func (x *Index) follow(ctx context.Context) error {
 		x.use(f, s, batch{})
 		x.log.Info("computing vectors for recall", "model", x.cfg.Model, "dimensions", dims, "changes", x.cfg.Feed.Seq())
 	}
+	x.heard(useIndex, nil)
 	for {
 		changed := x.cfg.Feed.Changed()
 		if err := x.drain(ctx); err != nil {

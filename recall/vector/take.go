@@ -17,6 +17,8 @@ const (
 	maxText = 8000
 	// A text that is refused is tried again with a quarter of it, down to leastText.
 	leastText = 256
+	// giveUp is how often the shortest is tried, while the embedder takes another text.
+	giveUp = 3
 	// computeTimeout is for one call of the embedder, which may compute on a slow machine.
 	computeTimeout = time.Minute
 	// probe is the text that tells whether the embedder or another text is to blame.
@@ -154,6 +156,7 @@ func (x *Index) keep(b batch) error {
 // compute returns a vector for each text, nil for one that the embedder does not take although
 // it takes others. It tries for as long as the embedder fails; its only error is that of ctx.
 func (x *Index) compute(ctx context.Context, texts []string, dims int) ([][]float32, error) {
+	refused := 0
 	for wait := x.cfg.Retry; ; {
 		out, err := x.ask(ctx, texts, dims)
 		if err == nil {
@@ -168,11 +171,14 @@ func (x *Index) compute(ctx context.Context, texts []string, dims int) ([][]floa
 				if n := len(texts); n > 1 {
 					return x.apart(ctx, texts[:n/2], texts[n/2:], dims)
 				}
-				if len(texts[0])/4 < leastText {
+				if shorter := len(texts[0]) / 4; shorter >= leastText {
+					texts = []string{cut(texts[0], shorter)}
+					continue
+				}
+				// Unless it fails again, it was the embedder that was just getting well.
+				if refused++; refused == giveUp {
 					return [][]float32{nil}, nil
 				}
-				texts = []string{cut(texts[0], len(texts[0])/4)}
-				continue
 			}
 		}
 		x.log.Warn("the endpoint for embeddings does not answer as it should: recall goes by words until it does", "err", err, "again_in", wait)
@@ -200,7 +206,7 @@ func (x *Index) ask(ctx context.Context, texts []string, dims int) ([][]float32,
 	if err == nil && dims != 0 && len(out[0]) != dims {
 		err = &embed.Error{Reason: embed.Dimensions}
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && (err != nil || dims != 0) { // a first answer is good once it is known to fit
 		x.heard(useIndex, err)
 	}
 	return out, err
