@@ -384,7 +384,9 @@ func (f *fake) Diagnose(ctx context.Context) (Diagnosis, error) {
 }
 
 func (f *fake) Federated() bool { return true }
-func (f *fake) Version() string { return "0.1.0" }
+
+func (f *fake) EmbedderReady() bool { return false }
+func (f *fake) Version() string     { return "0.1.0" }
 
 // get returns what a function reads under the fake's lock.
 func get[T any](f *fake, read func() T) T {

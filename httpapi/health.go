@@ -13,6 +13,8 @@ import (
 func (c *call) health() error {
 	b := append(c.output(), `{"status":"ok","service":"ai-memory","version":`...)
 	b = memory.AppendString(b, c.door.Node.Version())
+	b = append(b, `,"embedder_ready":`...)
+	b = strconv.AppendBool(b, c.door.Node.EmbedderReady())
 	b = append(b, `,"federation_enabled":`...)
 	b = strconv.AppendBool(b, c.door.Node.Federated())
 	return c.json(http.StatusOK, append(b, '}'))

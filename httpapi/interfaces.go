@@ -176,13 +176,15 @@ type Original interface {
 	ImportPush(context.Context, *wire.SyncPush, WriteOptions) (*wire.SyncPushReply, error)
 }
 
-// Observer says how the node is. Ready and Federated are called by probes and touch no
-// disk.
+// Observer says how the node is. Ready, Federated and EmbedderReady are called by probes and
+// touch no disk.
 type Observer interface {
 	// Ready reports whether reads are served from a caught-up state and writes taken;
 	// reasons say what is missing, in words for people.
 	Ready() (ok bool, reasons []string)
 	Cluster(context.Context) (ClusterStatus, error)
 	Federated() bool // has, or expects, other members
+	// EmbedderReady reports whether recalls are answered by meaning, too, just now.
+	EmbedderReady() bool
 	Version() string
 }

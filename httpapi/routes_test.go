@@ -64,7 +64,7 @@ func TestAnswers(t *testing.T) {
 			`{"dot":"0123456789abcdef:42","local":true,"acked_by":["n1","n2"],"acks":2,"needed":2,"members":3,"quorum_met":true}`},
 		{"stats", "GET", "/api/v1/stats", "", nil, 200,
 			`{"total":3,"by_tier":[{"tier":"mid","count":3}],"by_namespace":[{"namespace":"global","count":3}],"expiring_soon":0,"links_count":0,"db_size_bytes":4096,"dim_violations":0,"index_evictions_total":0}`},
-		{"health", "GET", "/api/v1/health", "", nil, 200, `{"status":"ok","service":"ai-memory","version":"0.1.0","federation_enabled":true}`},
+		{"health", "GET", "/api/v1/health", "", nil, 200, `{"status":"ok","service":"ai-memory","version":"0.1.0","embedder_ready":false,"federation_enabled":true}`},
 		{"livez", "GET", "/livez", "", nil, 200, `{"status":"ok"}`},
 		{"readyz", "GET", "/readyz", "", nil, 200, `{"status":"ready"}`},
 		{"cluster", "GET", "/api/v1/cluster", "", nil, 200,

@@ -83,17 +83,25 @@ type capabilities3 struct {
 // Capabilities says what this node can do.
 func (n *Node) Capabilities(ctx context.Context, schema int) (memory.Raw, error) {
 	words := n.index != nil
+	meaning, model, dims := n.EmbedderReady(), "none", 0
+	if n.vectors != nil {
+		model, dims = n.cfg.EmbeddingsModel, n.vectors.Status().Dimensions
+	}
 	doc := capabilities{
 		Tier: "none", Version: n.cfg.Version,
 		Features: map[string]any{
-			"keyword_search": words, "semantic_search": false, "hybrid_recall": false, "embedder_loaded": false,
+			// No verb searches by meaning alone: recall weighs it beside the words.
+			"keyword_search": words, "semantic_search": false, "hybrid_recall": meaning, "embedder_loaded": meaning,
 			"query_expansion": false, "auto_consolidation": false, "auto_tagging": false, "contradiction_analysis": false,
 			"cross_encoder_reranking": false, "memory_reflection": false,
 		},
-		Models: map[string]any{"embedding": "none", "embedding_dim": 0, "llm": "none", "cross_encoder": "none"},
+		Models: map[string]any{"embedding": model, "embedding_dim": dims, "llm": "none", "cross_encoder": "none"},
 	}
 	mode := "disabled"
-	if words {
+	switch {
+	case meaning: // the contract's name for a node with an embedder, however good its model is
+		doc.Tier, mode = "semantic", "hybrid"
+	case words:
 		doc.Tier, mode = "keyword", "keyword_only"
 	}
 	if schema >= 2 {
@@ -118,7 +126,10 @@ func (n *Node) Capabilities(ctx context.Context, schema int) (memory.Raw, error)
 		doc.SchemaVersion = "3"
 		tools := mcpserver.ToolNames(n.cfg.MCPTools)
 		what := "finds them again by their words"
-		if !words {
+		switch {
+		case meaning:
+			what += ", and by what the model " + model + " takes to be near them"
+		case !words:
 			what = "does not search on this node"
 		}
 		doc.capabilities3 = &capabilities3{

@@ -23,10 +23,7 @@ func settle(flags *pflag.FlagSet) error {
 	}
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		switch _, later := f.Value.(laterValue); {
-		case later:
-			errs = append(errs, refuseLater(f, file))
-		case !f.Changed && f.Name != "help" && f.Name != flagConfig && !overruled(flags, f.Name):
+		if !f.Changed && f.Name != "help" && f.Name != flagConfig && !overruled(flags, f.Name) {
 			errs = append(errs, settleOne(f, file))
 		}
 	})
@@ -43,21 +40,6 @@ func overruled(flags *pflag.FlagSet, name string) bool {
 		return flags.Changed(flagAPIKey)
 	}
 	return false
-}
-
-// refuseLater says nothing of the value, which may be a secret.
-func refuseLater(f *pflag.Flag, file *configFile) error {
-	from := "--" + f.Name
-	switch env := envName(f.Name); {
-	case f.Changed:
-	case os.Getenv(env) != "":
-		from = env
-	case file.has(f.Name):
-		from = file.path + ": " + f.Name
-	default:
-		return nil
-	}
-	return fmt.Errorf("%s is not in this version of memd: it comes with a later one", from)
 }
 
 const flagConfig = "config"
@@ -116,9 +98,6 @@ type configFile struct {
 	path   string
 	values *viper.Viper
 }
-
-// has reports whether the file gives name a value, be it empty.
-func (c *configFile) has(name string) bool { return c != nil && c.values.InConfig(name) }
 
 func (c *configFile) get(name string) any {
 	if c == nil {

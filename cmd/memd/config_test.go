@@ -53,7 +53,7 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	all.VisitAll(func(f *pflag.Flag) {
-		if _, later := f.Value.(laterValue); later || f.Name == flagConfig || f.Name == "help" {
+		if f.Name == flagConfig || f.Name == "help" {
 			return
 		}
 		kind := f.Value.Type()
@@ -179,36 +179,6 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
-	}
-}
-
-// TestLaterFlags: what this version cannot do is refused wherever it is asked for, without
-// a word of the value, which may be a secret.
-func TestLaterFlags(t *testing.T) {
-	const secret = "s3cret"
-	refused := func(t *testing.T, place, from string, err error) {
-		t.Helper()
-		if err == nil || !strings.Contains(err.Error(), from+" is not in this version of memd") || strings.Contains(err.Error(), secret) {
-			t.Errorf("from %s: %v", place, err)
-		}
-	}
-	for _, l := range laterFlags {
-		t.Run(l.name, func(t *testing.T) {
-			_, _, err := settled(t, "", "", "--"+l.name+"="+secret)
-			refused(t, "flag", "--"+l.name, err)
-			_, _, err = settled(t, "", "", "--"+l.name+"=")
-			refused(t, "empty flag", "--"+l.name, err)
-			for _, value := range []string{secret, "[" + secret + ", b]", `""`, "false"} {
-				_, _, err = settled(t, "memd.yaml", l.name+": "+value+"\n")
-				refused(t, "file, "+value, "memd.yaml: "+l.name, err)
-			}
-			t.Setenv(envName(l.name), secret)
-			_, _, err = settled(t, "", "")
-			refused(t, "environment", envName(l.name), err)
-		})
-	}
-	if _, _, err := settled(t, "", "", "--insecure", "--recall=false"); err != nil {
-		t.Errorf("accepted from the start: %v", err)
 	}
 }
 

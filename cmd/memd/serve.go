@@ -48,27 +48,13 @@ type serveConfig struct {
 	allowedHosts    []string
 	insecure        bool
 	recall          bool
+	meaning         embeddingsFlags
 	archiveOnGC     bool
 	logLevel        string
 	logFormat       string
 	mcpTools        string
 	clockOffset     time.Duration
 }
-
-// laterFlags are part of the command line and come with a later version: set, they are
-// refused, so that nobody believes to be protected by what is not there yet.
-var laterFlags = []struct{ name, usage string }{
-	{"embeddings-url", "OpenAI-compatible endpoint for recall"},
-	{"embeddings-model", "model to ask it for"},
-}
-
-// laterValue marks a flag of a later version. It keeps nothing, since it may be given a
-// secret; settle refuses it.
-type laterValue struct{}
-
-func (laterValue) String() string   { return "" }
-func (laterValue) Type() string     { return "string" }
-func (laterValue) Set(string) error { return nil }
 
 func (c *serveConfig) flags(f *pflag.FlagSet) {
 	host, _ := os.Hostname()
@@ -105,9 +91,7 @@ func (c *serveConfig) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&c.clockOffset, "clock-offset", 0, "test only: shifts this node's wall clock")
-	for _, l := range laterFlags {
-		f.Var(laterValue{}, l.name, "not in this version: "+l.usage)
-	}
+	c.meaning.register(f)
 }
 
 func defaultDataDir() string {
@@ -163,6 +147,9 @@ func (c *serveConfig) check() error {
 		c.rateLimit = -1 // any number
 	}
 	if err := c.key.read(); err != nil {
+		return err
+	}
+	if err := c.meaning.read(); err != nil {
 		return err
 	}
 	if c.keysFile != "" && c.key.key == "" && (len(c.join) > 0 || c.bootstrapExpect > 1) {
@@ -233,7 +220,8 @@ func serve(ctx context.Context, c *serveConfig, stderr io.Writer) error {
 		Keys: keys, PeerKey: c.key.key, PeerKeyFile: c.peerKeyFile(), AdminAddr: c.adminAddr, RateLimit: c.rateLimit, MaxConns: c.maxConnections,
 		GossipKeys: c.decodedGossipKeys(), PeerNetworks: networks, PeerAllowlist: c.peerAllowlist, GossipAddr: c.gossipAddr, GossipAdvertise: c.gossipAdvertise, Join: c.join,
 		BootstrapExpect: c.bootstrapExpect, QuorumWrites: c.quorumWrites, QuorumTimeout: c.quorumTimeout,
-		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,
+		CatchupInterval: c.catchupInterval, MCPTools: c.mcpTools, Recall: c.recall,
+		EmbeddingsURL: c.meaning.url, EmbeddingsModel: c.meaning.model, EmbeddingsKey: c.meaning.key, NoArchive: !c.archiveOnGC, ClockOffset: c.clockOffset, Log: log, Registry: reg,
 	})
 	if errors.Is(err, node.ErrConfig) {
 		return &usageError{err}
