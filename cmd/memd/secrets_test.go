@@ -38,6 +38,10 @@ func TestSecretsStayOut(t *testing.T) {
 		"unknown":          {nil, []string{"keys", "revoke", "nobody", "--keys-file", file}, 1},
 		"peers and no key": {nil, []string{"serve", "--keys-file", file, "--join", "127.0.0.1:1", "--data-dir", dir}, 2},
 		"no file":          {nil, []string{"keys", "list"}, 2},
+		"of embeddings":    {nil, []string{"serve", "--embeddings-url", "http://127.0.0.1:1", "--embeddings-model", "m", "--embeddings-key-file", two, "--data-dir", dir}, 2},
+		"in the URL":       {nil, []string{"serve", "--embeddings-url", "http://me:" + secret + "@h", "--embeddings-model", "m", "--data-dir", dir}, 2},
+		"in its query":     {[]string{"MEMD_EMBEDDINGS_URL=http://h/?key=" + secret}, []string{"serve", "--embeddings-model", "m", "--data-dir", dir}, 2},
+		"no model":         {nil, []string{"serve", "--embeddings-url", "http://" + secret, "--data-dir", dir}, 2},
 	} {
 		code, out, errOut := memd(t, c.env, c.args...)
 		if code != c.code || strings.Contains(out+errOut, secret) || strings.Contains(out+errOut, key) || strings.Contains(out+errOut, key[len(key)-43:]) {
