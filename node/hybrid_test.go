@@ -34,6 +34,17 @@ func embedded(t testing.TB, n *Node) {
 	waitFor(t, "the vectors", func() bool { s := n.vectors.Status(); return s.Ready && s.Behind == 0 })
 }
 
+// recalledByBoth recalls until the endpoint answers in time, which a busy machine may keep it
+// from.
+func recalledByBoth(t testing.TB, n *Node, q httpapi.Query) (found httpapi.Found) {
+	t.Helper()
+	waitFor(t, "an answer by both", func() bool {
+		found = recalled(t, n, q)
+		return found.Mode == modeHybrid
+	})
+	return found
+}
+
 // misspelt has three wrong letters, and no word of the memories in it.
 const misspelt = "cubernetiz"
 
@@ -57,7 +68,7 @@ func TestHybrid(t *testing.T) {
 		t.Errorf("by words alone: %q, %s: the question is no test", titles(t, found), found.Mode)
 	}
 	embedded(t, n)
-	found := recalled(t, n, httpapi.Query{Text: misspelt})
+	found := recalledByBoth(t, n, httpapi.Query{Text: misspelt})
 	if got := titles(t, found); len(got) == 0 || got[0] != "Kubernetes upgrade" || found.Mode != "hybrid" {
 		t.Errorf("%q, %s", got, found.Mode)
 	}
@@ -67,7 +78,7 @@ func TestHybrid(t *testing.T) {
 		}
 	}
 	// Both orders agree on it.
-	if found := recalled(t, n, httpapi.Query{Text: "kubernetes upgrade drain"}); titles(t, found)[0] != "Kubernetes upgrade" || found.Hits[0].Score != 1 {
+	if found := recalledByBoth(t, n, httpapi.Query{Text: "kubernetes upgrade drain"}); titles(t, found)[0] != "Kubernetes upgrade" || found.Hits[0].Score != 1 {
 		t.Errorf("%q, score %g", titles(t, found), found.Hits[0].Score)
 	}
 	// Search goes by words.
@@ -97,12 +108,12 @@ func TestHybrid(t *testing.T) {
 	// A memory whose id is the text is the first, whatever lies near.
 	c := store(t, n, `{"title":"Tram","content":"line 5"}`)
 	embedded(t, n)
-	if found := recalled(t, n, httpapi.Query{Text: c.ID}); titles(t, found)[0] != "Tram" {
+	if found := recalledByBoth(t, n, httpapi.Query{Text: c.ID}); titles(t, found)[0] != "Tram" {
 		t.Errorf("by its id: %q", titles(t, found))
 	}
 	// The budget holds for what lies near, too.
 	none := 0
-	if found := recalled(t, n, httpapi.Query{Text: misspelt, Budget: &none}); len(found.Hits) != 0 || found.Dropped == 0 || !found.Overflow {
+	if found := recalledByBoth(t, n, httpapi.Query{Text: misspelt, Budget: &none}); len(found.Hits) != 0 || found.Dropped == 0 || !found.Overflow {
 		t.Errorf("%+v", found)
 	}
 }
@@ -152,10 +163,14 @@ func TestHybridHides(t *testing.T) {
 	check := func(what string, ctx context.Context, q httpapi.Query, want ...string) {
 		t.Helper()
 		q.Text, q.Filter.Limit = misspelt, 50
-		found, err := n.Recall(ctx, q, httpapi.ReadOptions{})
-		if err != nil || found.Mode != "hybrid" && len(want) > 0 {
-			t.Errorf("%s: %s, %v", what, found.Mode, err)
-		}
+		var found httpapi.Found
+		waitFor(t, what, func() (ok bool) {
+			var err error
+			if found, err = n.Recall(ctx, q, httpapi.ReadOptions{}); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			return found.Mode == modeHybrid || len(want) == 0 // nothing is near
+		})
 		got := titles(t, found)
 		for i := range got {
 			got[i] = strings.TrimPrefix(got[i], "Kubernetes ")
@@ -246,9 +261,7 @@ func faultyEndpoint(t *testing.T, fault embedtest.Fault) {
 	})
 	store(t, n, `{"title":"Deploy day","content":"Tuesday, `+canary+`"}`)
 	embedded(t, n)
-	if mode := recalled(t, n, httpapi.Query{Text: "deploy"}).Mode; mode != "hybrid" {
-		t.Fatal(mode)
-	}
+	recalledByBoth(t, n, httpapi.Query{Text: "deploy"})
 	s.Break(fault)
 	const rounds = 5
 	for i := range rounds {
@@ -275,7 +288,7 @@ func faultyEndpoint(t *testing.T, fault embedtest.Fault) {
 	calls := s.Calls()
 	waitFor(t, "the vectors of what was written to be asked for", func() bool { return s.Calls() > calls })
 	s.Break(nil)
-	waitFor(t, "an answer by both", func() bool { return recalled(t, n, httpapi.Query{Text: "deploy"}).Mode == "hybrid" })
+	recalledByBoth(t, n, httpapi.Query{Text: "deploy"})
 	if text := log.String(); strings.Contains(text, canary) {
 		t.Errorf("the log: %s", text)
 	}
@@ -331,8 +344,8 @@ func TestCaughtUpRowsAreEmbedded(t *testing.T) {
 	away, _ = start(1)
 	waitFor(t, "the rows", same)
 	embedded(t, away)
-	if found := recalled(t, away, httpapi.Query{Text: misspelt}); found.Mode != "hybrid" || titles(t, found)[0] != "Kubernetes upgrade" {
-		t.Errorf("%q by %s", titles(t, found), found.Mode)
+	if found := recalledByBoth(t, away, httpapi.Query{Text: misspelt}); titles(t, found)[0] != "Kubernetes upgrade" {
+		t.Errorf("%q", titles(t, found))
 	}
 	if got := slices.DeleteFunc(s.Texts()[computed:], func(text string) bool { return text == "memd" || text == misspelt }); len(got) != 81 || away.vectors.Status().Held != 81 {
 		t.Errorf("%d texts were computed, %d are held", len(got), away.vectors.Status().Held)
