@@ -28,6 +28,7 @@ func scrape(t *testing.T) string {
 		name := fmt.Sprintf("n%d", i+1)
 		start(t, exec.Command(memd(t), "serve", "--name", name, "--data-dir", t.TempDir(), "--http-addr", addrs[i], "--gossip-addr", seeds[i],
 			"--join", strings.Join(seeds, ","), "--bootstrap-expect", "3",
+			"--embeddings-url", "http://127.0.0.1:1", "--embeddings-model", "nobody-there",
 			"--tls-cert", filepath.Join(secrets, name+".crt"), "--tls-key", filepath.Join(secrets, name+".key"), "--tls-ca", ca))
 	}
 	client := func(args ...string) error {
