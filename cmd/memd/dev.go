@@ -39,7 +39,11 @@ func newDev() *cobra.Command {
 			"when it has all of them, prints a report and ends with code 0 only if it got 20 of 20.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.check(); err != nil {
+			err := c.check()
+			if err == nil && c.scenario == "" && (cmd.Flags().Changed("rounds") || cmd.Flags().Changed("away")) {
+				err = errors.New("--rounds and --away are for --scenario")
+			}
+			if err != nil {
 				return &usageError{err}
 			}
 			return c.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -50,7 +54,7 @@ func newDev() *cobra.Command {
 	f.StringVar(&c.dir, "dir", "", "folder for data and logs, kept at the end (default: a temporary one)")
 	f.StringVar(&c.scenario, "scenario", "", "play a scenario instead: sigstop")
 	f.IntVar(&c.rounds, "rounds", 1, "how often the scenario is played")
-	f.DurationVar(&c.away, "away", 0, "least time that the scenario keeps the node stopped; over 1s it must notice that itself")
+	f.DurationVar(&c.away, "away", 3*time.Second, "least time that the scenario keeps the node stopped; over 1s it must notice that itself, and pulls; after less, pushes that wait in its socket may bring all")
 	f.BoolVar(&c.tls, "tls", false, "keep strangers out: an authority and certificates of its own, with which nodes know each other, a key for gossip and one for requests")
 	f.BoolVar(&c.json, "json", false, "print JSON: the report, or a line for every change")
 	return cmd
@@ -70,8 +74,6 @@ func (c *devConfig) check() error {
 		return fmt.Errorf("--rounds %d: want 1 or more", c.rounds)
 	case c.away < 0:
 		return fmt.Errorf("--away %s: want 0 or more", c.away)
-	case (c.rounds > 1 || c.away > 0) && c.scenario == "":
-		return errors.New("--rounds and --away are for --scenario")
 	}
 	return nil
 }
