@@ -53,6 +53,7 @@ var owners = map[string][]string{
 	"github.com/hashicorp/memberlist":        {"cluster", "test/clustertest"},
 	"github.com/gorilla/mux":                 {"httpapi"},
 	"github.com/blevesearch":                 {"recall"},
+	"github.com/RoaringBitmap":               {"recall"},
 	"github.com/modelcontextprotocol/go-sdk": {"mcpserver"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/coreos/go-systemd":           {"cmd"},

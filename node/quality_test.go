@@ -21,7 +21,7 @@ const distractors = 3000
 // answer is among the first five, and the mean of one over its place (0 below the tenth).
 // Whoever changes ranking shows the table before and after, and raises them.
 var committed = map[string]struct{ hit5, mrr float64 }{
-	"words": {98, 98}, "paraphrase": {38, 31}, "identifier": {98, 98}, "typing errors": {98, 98}, "total": {83.5, 81.5},
+	"words": {98, 98}, "paraphrase": {38, 31}, "identifier": {98, 98}, "typing errors": {98, 98}, "total": {84, 82},
 }
 
 var classes = []struct{ mark, name string }{{"w", "words"}, {"p", "paraphrase"}, {"i", "identifier"}, {"t", "typing errors"}, {"", "total"}}

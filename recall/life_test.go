@@ -84,15 +84,15 @@ func TestBuiltAnew(t *testing.T) {
 			must(t, os.RemoveAll(dir))
 			must(t, os.Mkdir(dir, 0o700))
 		}, false},
-		{"a segment is gone", func(t *testing.T, dir string, _ *memFeed) { must(t, os.Remove(segment(t, dir))) }, false},
+		{"a segment is gone", func(t *testing.T, dir string, _ *memFeed) { must(t, os.Remove(largest(t, dir))) }, false},
 		{"a segment is cut", func(t *testing.T, dir string, _ *memFeed) {
-			name := segment(t, dir)
+			name := largest(t, dir)
 			info, err := os.Stat(name)
 			must(t, err)
 			must(t, os.Truncate(name, info.Size()/2))
 		}, false},
-		{"a segment is empty", func(t *testing.T, dir string, _ *memFeed) { must(t, os.Truncate(segment(t, dir), 0)) }, false},
-		{"a bit of a segment", func(t *testing.T, dir string, _ *memFeed) { flip(t, segment(t, dir), 1.0/3) }, false},
+		{"a segment is empty", func(t *testing.T, dir string, _ *memFeed) { must(t, os.Truncate(largest(t, dir), 0)) }, false},
+		{"a bit of a segment", func(t *testing.T, dir string, _ *memFeed) { flip(t, largest(t, dir), 1.0/3) }, false},
 		{"the list of segments is cut", func(t *testing.T, dir string, _ *memFeed) {
 			must(t, os.Truncate(filepath.Join(dir, "store", "root.bolt"), 5000))
 		}, false},
@@ -300,8 +300,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// segment is the largest one.
-func segment(t *testing.T, dir string) (name string) {
+// largest is the largest segment.
+func largest(t *testing.T, dir string) (name string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "store", "*.zap"))
 	must(t, err)

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2/search/query"
+	"github.com/RoaringBitmap/roaring/v2"
 	bleveindex "github.com/blevesearch/bleve_index_api"
 )
 
 // Weights of the forms of a word.
 const (
 	boostStem   = 1.0
-	boostWord   = 0.5 // the very word, beside its stem
+	boostWord   = 0.8 // the very word, beside its stem
 	boostPrefix = 0.4 // it only begins so, and is the last one: somebody is still typing
 	boostNear   = 0.6 // no memory has the word, and this one is a letter off
 	boostWhole  = 2.0 // an identifier as it is
@@ -25,28 +25,22 @@ const maxTerms = 12
 
 // word is one word of a query, in all the forms that memories have it in.
 type word struct {
-	forms []query.Query
+	forms []form
 	count uint64 // of memories that have it, at least
 }
 
-func (w word) any() query.Query {
-	if len(w.forms) == 1 {
-		return w.forms[0]
+func (w word) docs(part int) (*roaring.Bitmap, error) {
+	out := make(anyOf, len(w.forms))
+	for i, f := range w.forms {
+		out[i] = f
 	}
-	return query.NewDisjunctionQuery(w.forms)
-}
-
-func term(field, text string, boost float64) query.Query {
-	q := query.NewTermQuery(text)
-	q.SetField(field)
-	q.SetBoost(boost)
-	return q
+	return out.docs(part)
 }
 
 // dictionary tells what words there are.
 type dictionary struct {
-	reader bleveindex.IndexReader
-	exact  bool // a word stands for itself and its stem, not for similar ones
+	*view
+	exact bool // a word stands for itself and its stem, not for similar ones
 }
 
 // words takes a text apart as the memories were.
@@ -90,8 +84,9 @@ func (d dictionary) word(text string, weight float64, typing bool) (w word, err 
 			return w, err
 		}
 		for _, l := range longer {
-			w.forms = append(w.forms, term(fieldWord, l.text, weight*boostPrefix))
-			w.count = max(w.count, l.count)
+			if err := d.add(&w, fieldWord, l.text, weight*boostPrefix); err != nil {
+				return w, err
+			}
 		}
 	}
 	if w.count > 0 || utf8.RuneCountInString(text) < 4 {
@@ -111,52 +106,44 @@ func (d dictionary) word(text string, weight float64, typing bool) (w word, err 
 
 // forms adds the stem of a word, and the word itself where it is another one.
 func (d dictionary) forms(w *word, text string, weight float64) error {
-	add := func(field, text string, weight float64) error {
-		n, err := d.count(field, text)
-		if err == nil && n > 0 {
-			w.forms = append(w.forms, term(field, text, weight))
-			w.count = max(w.count, n)
-		}
-		return err
-	}
 	stem := text
 	if list := terms(stems, text); len(list) > 0 {
 		stem = list[0] // the others are words of their own
 	}
-	if err := add(fieldStem, stem, weight*boostStem); err != nil || stem == text {
+	if err := d.add(w, fieldStem, stem, weight*boostStem); err != nil || stem == text {
 		return err
 	}
-	return add(fieldWord, text, weight*boostWord)
+	return d.add(w, fieldWord, text, weight*boostWord)
+}
+
+// add adds a form to a word if there is a memory that has it.
+func (d dictionary) add(w *word, field, text string, weight float64) error {
+	l, err := d.list(field, text)
+	if err == nil && l.count > 0 {
+		w.forms = append(w.forms, form{l, weight * d.rarity(l)})
+		w.count = max(w.count, l.count)
+	}
+	return err
 }
 
 // quoted wants every word of what is in double quotes.
-func (d dictionary) quoted(text string) ([]query.Query, error) {
-	var out []query.Query
+func (d dictionary) quoted(text string) ([]clause, error) {
+	var out []clause
 	for _, p := range Phrases(text) {
 		for _, t := range terms(words, p) {
-			out = append(out, term(fieldWord, t, 0))
+			l, err := d.list(fieldWord, t)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, l)
 		}
 	}
 	return out, nil
 }
 
-// count tells how many memories have a term.
-func (d dictionary) count(field, text string) (uint64, error) {
-	dict, err := d.reader.FieldDictRange(field, []byte(text), []byte(text))
-	if err != nil {
-		return 0, err
-	}
-	defer dict.Close()
-	e, err := dict.Next()
-	if err != nil || e == nil {
-		return 0, err
-	}
-	return e.Count, nil
-}
-
 // between lists the terms of a field in a range, limit at most.
 func (d dictionary) between(field, from, to string, limit int) (out []string, err error) {
-	dict, err := d.reader.FieldDictRange(field, []byte(from), []byte(to))
+	dict, err := d.FieldDictRange(field, []byte(from), []byte(to))
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +173,7 @@ const (
 
 // completions are the commonest words that begin with a text and are longer.
 func (d dictionary) completions(text string) ([]found, error) {
-	dict, err := d.reader.FieldDictPrefix(fieldWord, []byte(text))
+	dict, err := d.FieldDictPrefix(fieldWord, []byte(text))
 	if err != nil {
 		return nil, err
 	}
@@ -207,35 +194,42 @@ func (d dictionary) completions(text string) ([]found, error) {
 	return best(out, maxCompletions), nil
 }
 
-// near are the words that differ from a text by a letter or two, the first letter aside.
+// near are the words that differ from a text by a letter, or else from a longer one by two,
+// the first letter aside.
 func (d dictionary) near(text string) ([]found, error) {
-	fuzzy, ok := d.reader.(bleveindex.IndexReaderFuzzy)
-	if !ok {
-		return nil, nil
-	}
 	_, first := utf8.DecodeRuneInString(text)
-	dict, err := fuzzy.FieldDictFuzzy(fieldWord, text, 2, text[:first])
-	if err != nil {
-		return nil, err
+	most := 1
+	if utf8.RuneCountInString(text) >= 5 {
+		most = 2
 	}
-	defer dict.Close()
-	var out []found
-	for range maxDictionary {
-		e, err := dict.Next()
+	for distance := 1; distance <= most; distance++ { // two are much more to look through
+		dict, err := d.FieldDictFuzzy(fieldWord, text, distance, text[:first])
 		if err != nil {
 			return nil, err
 		}
-		if e == nil {
-			break
+		out, err := d.counted(dict)
+		if err != nil || len(out) > 0 {
+			return best(out, maxNear), err
 		}
-		out = append(out, found{text: e.Term, distance: e.EditDistance})
 	}
-	for i := range out {
-		if out[i].count, err = d.count(fieldWord, out[i].text); err != nil {
+	return nil, nil
+}
+
+// counted are the first words that a walk through the dictionary brings.
+func (d dictionary) counted(dict bleveindex.FieldDict) (out []found, err error) {
+	defer dict.Close()
+	for range maxDictionary {
+		e, err := dict.Next()
+		if err != nil || e == nil {
+			return out, err
+		}
+		l, err := d.list(fieldWord, e.Term)
+		if err != nil {
 			return nil, err
 		}
+		out = append(out, found{text: e.Term, count: l.count, distance: e.EditDistance})
 	}
-	return best(out, maxNear), nil
+	return out, nil
 }
 
 // best are the nearest, of those the commonest.
