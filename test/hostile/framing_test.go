@@ -22,6 +22,10 @@ func framingRows(_ *testing.T, _ *target) []row {
 		{n: 74, name: "an encoding that is not known", req: request{raw: "POST /api/v1/memories HTTP/1.1\r\n" + head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"}, want: []int{400}},
 		{n: 75, name: "folded header", req: request{raw: "GET /api/v1/memories HTTP/1.1\r\n" + head + "X-A: " + canary + "\r\n " + canary + "\r\n\r\n"}, want: []int{200},
 			why: "RFC 9112 (5.2) lets a server join the lines by a space, as net/http does before anybody sees the value: one header, never two"},
+		{n: 75, name: "a folded line is no header of its own", req: request{raw: "GET /api/v1/memories HTTP/1.1\r\nHost: {addr}\r\nX-A: a\r\n X-Api-Key: {admin}\r\n\r\n"}, want: []int{401},
+			why: "the line in question would have let it in: it is part of the value before it"},
+		{n: 75, name: "nor a second length", req: request{raw: "POST /api/v1/memories HTTP/1.1\r\n" + head + "X-A: a\r\n\tTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n[]"}, want: []int{400}},
+		{n: 75, name: "folded where a value is used", req: request{raw: "POST /api/v1/memories HTTP/1.1\r\n" + head + "Content-Length:\r\n 2\r\n\r\n{}"}, want: []int{400}},
 		{n: 76, name: "header of 64 KiB", req: request{raw: "GET /api/v1/memories HTTP/1.1\r\n" + head + "X-A: " + strings.Repeat("a", 64<<10) + "\r\n\r\n"}, want: []int{431}},
 		{n: 76, name: "a thousand headers", req: request{raw: "GET /api/v1/memories HTTP/1.1\r\n" + head + strings.Repeat("X-A: "+strings.Repeat("a", 60)+"\r\n", 1000) + "\r\n"}, want: []int{431}},
 		{n: 77, name: "header, a byte a second", do: slowHeader},
@@ -78,8 +82,44 @@ func slowHeader(t *testing.T, n *target) {
 	}
 }
 
-// slowBody is shown with the node's own server but a shorter deadline: that of a node is in
-// TestServerHasDeadlines.
+// slowRows are what takes a node's own deadlines to show: it began before the other groups.
+func slowRows(_ *testing.T, _ *target) []row {
+	return []row{{n: 78, name: "body, a byte a second, with the node's own deadline", do: func(t *testing.T, n *target) {
+		if n.slow == nil {
+			t.Skip("the short form has the deadline shortened only")
+		}
+		end := <-n.slow
+		if end.status != 408 && end.status != 0 || end.took >= slowest {
+			t.Errorf("status %d after %s", end.status, end.took)
+		}
+	}}}
+}
+
+// slowest is how long a body may be dripped.
+const slowest = 60 * time.Second
+
+type slowEnd struct {
+	status int
+	took   time.Duration
+}
+
+// slowBodyOfNode drips a body until the node has had enough.
+func slowBodyOfNode(t *testing.T, n *target) <-chan slowEnd {
+	c := n.dial(t, 4)
+	fmt.Fprintf(c, "POST /api/v1/memories HTTP/1.1\r\nHost: %s\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n", n.addr, n.keys["admin"])
+	out := make(chan slowEnd, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer c.Close()
+		begun := time.Now()
+		out <- slowEnd{drip(t, c, "a", slowest), time.Since(begun)}
+	}()
+	t.Cleanup(func() { c.Close(); <-done })
+	return out
+}
+
+// slowBody is shown with the node's own server but a shorter deadline.
 func slowBody(t *testing.T, n *target) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -33,6 +33,7 @@ type target struct {
 	log    *logBuffer
 	reg    *prometheus.Registry
 	client *http.Client
+	slow   <-chan slowEnd // of slowBodyOfNode
 }
 
 // start runs one node with keys until the test ends, as talkative as it can be.
@@ -132,7 +133,7 @@ func (n *target) dial(t testing.TB, host int) net.Conn {
 func (n *target) from(t testing.TB, host int) *http.Client {
 	t.Helper()
 	n.dial(t, host).Close()
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(host))}}).DialContext}}
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 16, DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(host))}}).DialContext}}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }

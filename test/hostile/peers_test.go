@@ -1,6 +1,10 @@
 package hostile
 
 import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -38,14 +42,16 @@ func peerRows(t *testing.T, n *target) []row {
 	return []row{
 		{n: 55, name: "cursor not base64", req: since("cursor", "!!!"), want: []int{400}},
 		{n: 56, name: "truncated clock", req: since("cursor", token[:5]), want: []int{400}},
-		{n: 57, name: "counter above 2^63", req: since("cursor", "AQEjRWeJq83v____________AQA"), want: []int{400}},
+		{n: 57, name: "counter above 2^63", req: since("cursor", "AQEjRWeJq83v____________AQA"), want: []int{400}, look: about("counter")},
 		{n: 58, name: "100,000 origins, GET", req: since("cursor", many.Token()), want: []int{414, 431}, why: "too long for a target: the form for long clocks is POST"},
-		{n: 58, name: "100,000 origins, POST", req: posted(since("cursor", many.Token())), want: []int{400}},
+		{n: 58, name: "100,000 origins, POST", req: posted(since("cursor", many.Token())), want: []int{400}, look: about("cursor")},
+		{n: 58, name: "a thousand times, and the memory", do: manyOrigins},
 		{n: 58, name: "a body above that bound", req: posted(since("cursor", strings.Repeat("A", 3<<20))), want: []int{413}},
 		{n: 59, name: "limit of a pull", do: hugePull},
 		{n: 59, name: "limit of the original", req: request{method: "GET", path: wire.PathSince + "?limit=1000000000"}, want: []int{200}},
 		{n: 61, name: "1,001 rows of the original", req: push(`{"sender_agent_id":"x","memories":[` + repeat(1001, `{"id":"`+canary+`%d"}`) + `]}`), want: []int{400}},
 		{n: 61, name: "a frame that says it is 4 GB", req: request{method: "POST", path: wire.PathPush, key: "peer", body: "\x01\xff\xff\xff" + canary, header: n.hello(t, "n2")}, want: []int{413}, why: "a frame above the bound is too large, whatever is in it"},
+		{n: 61, name: "a frame of 1,001 rows", do: manyRows},
 		{n: 62, name: "the sender is another one than its certificate", do: wrongName},
 		{n: 60, name: "no certificate where tls-ca is set", do: noCertificate},
 		{n: 63, name: "pull of another cluster", req: since("cluster", strings.Repeat("ab", 16)), want: []int{409}},
@@ -53,6 +59,81 @@ func peerRows(t *testing.T, n *target) []row {
 		{n: 64, name: "a dot of the receiver itself", do: ownDot},
 		{n: 65, name: "a dot with other bytes", do: otherBytes},
 	}
+}
+
+// about sees that an error is about what is wrong, and not about something before it.
+func about(word string) func(t *testing.T, a answer) {
+	return func(t *testing.T, a answer) {
+		if !strings.Contains(a.body, word) {
+			t.Errorf("not about the %s: %.300s", word, a.body)
+		}
+	}
+}
+
+// manyOrigins posts clocks of 100,000 origins again and again: none is kept.
+func manyOrigins(t *testing.T, n *target) {
+	var many clock.Clock
+	for i := range 100_000 {
+		many.Add(clock.Dot{Origin: clock.Origin(i + 1), Counter: 1})
+	}
+	v := wire.SinceRequest{Peer: "n2", Cluster: n.cluster(t)}.Values()
+	v.Set("cursor", many.Token())
+	r := request{method: "POST", path: wire.PathSince, key: "peer", body: v.Encode(), header: map[string]string{"Content-Type": wire.MediaForm}}
+	times := 100
+	if testing.Short() {
+		times = 10
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for range times {
+		if a := n.send(t, r); a.status != 400 {
+			t.Fatalf("%d %.200s", a.status, a.body)
+		}
+	}
+	if grown := heap() - before; grown > 16<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+}
+
+// manyRows pushes one row more than a frame may have, in a frame that is sound otherwise,
+// and then exactly as many as it may have.
+func manyRows(t *testing.T, _ *target) {
+	n := start(t, nil)
+	rows := make([][]byte, wire.MaxPushRows)
+	for i := range rows {
+		rows[i] = rowOf(t, clock.Dot{Origin: 5, Counter: uint64(i + 1)}, fmt.Sprint("t", i), canary)
+	}
+	sound, err := wire.AppendBatch(nil, &wire.PushBatch{Seq: 1, Origin: 5, Rows: rows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, head := binary.Uvarint(sound[1:])
+	payload := append([]byte(nil), sound[1+head:1+head+int(size)]...)
+	one := rowOf(t, clock.Dot{Origin: 5, Counter: 1001}, "one more", canary)
+	payload = append(binary.AppendUvarint(append(payload, 5<<3|2), uint64(len(one))), one...)
+	frame := append(binary.AppendUvarint([]byte{sound[0]}, uint64(len(payload))), payload...)
+	crc := crc32.Checksum(frame, crc32.MakeTable(crc32.Castagnoli))
+	frame = binary.LittleEndian.AppendUint32(frame, bits.RotateLeft32(crc, -15)+0xa282ead8)
+	before := n.state(t)
+	push := func(body []byte) answer {
+		return n.send(t, request{method: "POST", path: wire.PathPush, key: "peer", body: string(body), header: n.hello(t, "n2")})
+	}
+	// 413 and not 400: a frame beyond a bound is too large, whatever bound it is.
+	if a := push(frame); a.status != 413 {
+		t.Errorf("%d %.300s", a.status, a.body)
+	}
+	if after := n.state(t); after != before {
+		t.Errorf("%+v became %+v", before, after)
+	}
+	if a := push(sound); a.status != 200 {
+		t.Errorf("1,000 rows: %d %.300s", a.status, a.body)
+	}
+	n.silent(t)
 }
 
 // hugePull asks for more than there can be: the answer keeps to the cap of a page.

@@ -64,6 +64,7 @@ var groups = []struct {
 	{"queries", queryRows},
 	{"ids", idRows},
 	{"gossip", gossipRows},
+	{"slow", slowRows},
 }
 
 // elsewhere are rows that are shown by a test of another kind.
@@ -75,6 +76,9 @@ var owed = map[int]bool{}
 // TestCatalogue goes through all of it.
 func TestCatalogue(t *testing.T) {
 	n := start(t, nil)
+	if !testing.Short() {
+		n.slow = slowBodyOfNode(t, n)
+	}
 	shown := map[int]bool{}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
