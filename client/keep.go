@@ -14,6 +14,15 @@ type Promoted struct {
 	Written
 }
 
+// Ascended is the answer to PromoteTo.
+type Ascended struct {
+	SourceID    string `json:"source_id"` // in full
+	CloneID     string `json:"clone_id"`
+	ToNamespace string `json:"to_namespace"`
+	Existing    bool   `json:"existing"` // the copy was there
+	Written
+}
+
 // Selection is what to forget: the memories with these ids, or those that pass all filters
 // that are set. An empty one is a *memory.FieldError.
 type Selection struct {
@@ -61,6 +70,16 @@ func (c *Client) Promote(ctx context.Context, id string, opt WriteOptions) (*Pro
 		return nil, err
 	}
 	return call[Promoted](ctx, c, r)
+}
+
+// PromoteTo copies a memory into a namespace above its own, and links the copy to it as
+// derived from it. Errors as Update, and *memory.ConflictError if the title is taken there.
+func (c *Client) PromoteTo(ctx context.Context, id, namespace string, opt WriteOptions) (*Ascended, error) {
+	r, err := c.write(http.MethodPost, pathMemory(id)+"/promote", map[string]string{"to_namespace": namespace}, opt)
+	if err != nil {
+		return nil, err
+	}
+	return call[Ascended](ctx, c, r)
 }
 
 // Forget deletes what the selection means. It works in parts: after an error some may be

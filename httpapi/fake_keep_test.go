@@ -60,6 +60,10 @@ func (f *fake) Promote(ctx context.Context, id string, opt WriteOptions) (Update
 	return Updated{Rendered: f.rendered(), ID: id, Dot: testDot, Acks: 2}, f.told(ctx, opt, func() { f.id = id })
 }
 
+func (f *fake) PromoteTo(ctx context.Context, id, ns string, opt WriteOptions) (Ascended, error) {
+	return Ascended{SourceID: id, CloneID: "m9", Namespace: ns, Dot: testDot, Token: testToken, Acks: 2}, f.told(ctx, opt, func() { f.id = id })
+}
+
 func (f *fake) Forget(ctx context.Context, s Selection, opt WriteOptions) (Removed, error) {
 	return Removed{Count: 3, Archived: 3, Token: testToken, Acks: 2}, f.told(ctx, opt, func() { f.kept.selection = s })
 }

@@ -213,7 +213,7 @@ func TestNotServed(t *testing.T) {
 		{"POST", "/api/v1/approvals/a1"}, {"GET", "/api/v1/approvals/stream"}, {"POST", "/api/v1/notify"}, {"GET", "/api/v1/inbox"},
 		{"GET", "/api/v1/subscriptions"}, {"POST", "/api/v1/subscriptions"}, {"DELETE", "/api/v1/subscriptions"}, {"DELETE", "/api/v1/subscriptions/s1"},
 		{"POST", "/api/v1/auto_tag"}, {"POST", "/api/v1/expand_query"}, {"POST", "/api/v1/cluster/x"}, {"POST", "/api/v1/memories/m1/grant"},
-		{"POST", "/api/v1/memories/m1/revoke"}, {"POST", "/api/v1/memories/m1/forget"},
+		{"POST", "/api/v1/memories/m1/revoke"},
 	} {
 		f := new(fake)
 		d, _ := newDoor(t, f)

@@ -63,6 +63,9 @@ type Created struct {
 	// Existing is set when nothing new was written: a retry that waited on its first try,
 	// or a merge into a memory that was there. The status is 201 all the same.
 	Existing bool
+	// Rivals are memories with the title that was asked for when another one was made of it,
+	// some at most: they may say something else. Nothing judges contents.
+	Rivals []string
 }
 
 // Bulk is the answer to a bulk create.

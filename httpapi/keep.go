@@ -14,6 +14,10 @@ import (
 type Housekeeper interface {
 	// Promote makes a memory a lasting one: tier long, no expiry. Errors as Update.
 	Promote(ctx context.Context, id string, opt WriteOptions) (Updated, error)
+	// PromoteTo copies a memory into a namespace above its own and links the copy to it; a
+	// copy that is there is left as it is. Errors as Update, and *memory.ConflictError if the
+	// title is taken there.
+	PromoteTo(ctx context.Context, id, namespace string, opt WriteOptions) (Ascended, error)
 	// Forget deletes what a Selection means, some hundreds with every write: an error may
 	// come when a part is deleted, and a repeated call goes on with the rest. With archiving
 	// on, each is put aside first. Errors: *memory.FieldError.
@@ -23,6 +27,17 @@ type Housekeeper interface {
 	Consolidate(context.Context, Consolidation, WriteOptions) (Consolidated, error)
 	// Collect sweeps what has expired, as the node does by itself from time to time.
 	Collect(context.Context, WriteOptions) (Removed, error)
+}
+
+// Ascended is the answer to PromoteTo.
+type Ascended struct {
+	SourceID  string
+	CloneID   string
+	Namespace string
+	Existing  bool
+	Dot       clock.Dot // of the link, which is written last
+	Token     clock.Clock
+	Acks      int
 }
 
 // Selection is what to forget: the memories with these ids, or those that pass all filters
@@ -55,25 +70,93 @@ type Consolidated struct {
 	Consolidated int // memories that it stands for
 }
 
+// promote does without a body. One that is JSON may say to_namespace, as the query may;
+// anything else in it is ignored, as the original does.
 func (c *call) promote() error {
 	id, err := c.id()
 	if err != nil {
 		return err
 	}
-	opt, err := c.changeOptions(nil)
+	to, err := c.one("to_namespace")
 	if err != nil {
 		return err
+	}
+	var body []byte
+	if c.r.ContentLength != 0 && c.wantType("application/json") == nil {
+		if body, err = c.jsonBody(); err != nil {
+			return err
+		}
+		var in struct {
+			To *string `json:"to_namespace"`
+		}
+		if err := memory.ParseJSON(body, &in); err != nil {
+			return err
+		}
+		if in.To != nil && *in.To != "" {
+			if to != "" && to != *in.To {
+				return invalid("to_namespace", "is given twice, in the body and in the query")
+			}
+			to = *in.To
+		}
+	}
+	opt, err := c.changeOptions(body)
+	if err != nil {
+		return err
+	}
+	if to != "" {
+		return c.promoteTo(id, to, opt)
 	}
 	m, err := c.door.Node.Promote(c.context(), id, opt)
 	if err != nil {
 		return err
 	}
 	c.tag(m.Token)
-	b := append(c.output(), `{"promoted":true,"id":`...)
+	b := append(c.output(), `{"promoted":true,"mode":"tier","id":`...)
 	b = memory.AppendString(b, m.ID)
 	b = append(b, `,"tier":"long"`...)
 	b = appendWrite(b, m.Dot, m.Acks, m.Token)
 	return c.json(http.StatusOK, append(b, '}'))
+}
+
+func (c *call) promoteTo(id, ns string, opt WriteOptions) error {
+	if err := memory.ValidateNamespace(ns); err != nil {
+		return invalid("to_namespace", "is no namespace")
+	}
+	res, err := c.door.Node.PromoteTo(c.context(), id, ns, opt)
+	if err != nil {
+		return err
+	}
+	b := append(c.output(), `{"promoted":true,"mode":"vertical","source_id":`...)
+	b = memory.AppendString(b, res.SourceID)
+	b = append(b, `,"clone_id":`...)
+	b = memory.AppendString(b, res.CloneID)
+	b = append(b, `,"to_namespace":`...)
+	b = memory.AppendString(b, res.Namespace)
+	if res.Existing {
+		b = append(b, `,"existing":true`...)
+	}
+	b = appendWrite(b, res.Dot, res.Acks, res.Token)
+	return c.json(http.StatusOK, append(b, '}'))
+}
+
+// forgetOne is forget of one memory, by its id in full. A body is ignored.
+func (c *call) forgetOne() error {
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	opt, err := c.writeOptions(nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.door.Node.Forget(c.context(), Selection{IDs: []string{id}}, opt)
+	if err != nil {
+		return err
+	}
+	if res.Count == 0 {
+		return memory.ErrNotFound
+	}
+	return c.forgot(res)
 }
 
 // forget takes its filters from the body or, if there is none, from the query.
@@ -135,6 +218,10 @@ func (c *call) forget() error {
 		b = strconv.AppendInt(b, int64(res.Count), 10)
 		return c.json(http.StatusOK, append(b, `,"dry_run":true}`...))
 	}
+	return c.forgot(res)
+}
+
+func (c *call) forgot(res Removed) error {
 	b := append(c.output(), `{"deleted":`...)
 	b = strconv.AppendInt(b, int64(res.Count), 10)
 	b = append(b, `,"archived":`...)

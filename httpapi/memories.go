@@ -36,6 +36,10 @@ func (c *call) create() error {
 	b = memory.AppendString(b, m.Title)
 	b = append(b, `,"agent_id":`...)
 	b = memory.AppendString(b, m.Agent)
+	if len(m.Rivals) > 0 {
+		b = append(b, `,"potential_contradictions":`...)
+		b = appendStrings(b, m.Rivals)
+	}
 	b = append(b, `,"quorum_acks":`...)
 	b = strconv.AppendInt(b, int64(m.Acks), 10)
 	if m.Existing {

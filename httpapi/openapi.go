@@ -23,8 +23,9 @@ func (c *call) openAPI() error {
 	return nil
 }
 
-// Route is one endpoint: a method and a path template.
-type Route struct{ Method, Path string }
+// Route is one endpoint: a method and a path template, and what a key must be for; "form"
+// where that depends on the form of the request.
+type Route struct{ Method, Path, Scope string }
 
 // Routes are the endpoints of the door, by path and method. HEAD, which is there wherever
 // GET is, is left out.
@@ -35,9 +36,13 @@ func (d *Door) Routes() []Route {
 		if !ok {
 			return nil
 		}
-		for method := range rt.verbs {
+		for method, v := range rt.verbs {
+			scope := v.scope.String()
+			if v.form != nil {
+				scope = "form"
+			}
 			if method != http.MethodHead {
-				out = append(out, Route{method, rt.template})
+				out = append(out, Route{method, rt.template, scope})
 			}
 		}
 		return nil

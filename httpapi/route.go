@@ -84,6 +84,7 @@ func (d *Door) routes() *mux.Router {
 	})
 	add("/api/v1/memories/{id}/revisions", verbs{http.MethodGet: read((*call).revisions)})
 	add("/api/v1/memories/{id}/promote", verbs{http.MethodPost: write((*call).promote)})
+	add("/api/v1/memories/{id}/forget", verbs{http.MethodPost: write((*call).forgetOne)})
 	add(wire.PathSince, verbs{
 		http.MethodGet:  byForm(sinceScope, (*call).since),
 		http.MethodPost: byForm(sinceScope, (*call).since),

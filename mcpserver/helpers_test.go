@@ -86,6 +86,9 @@ func (f *fake) Link(_ context.Context, l Link, o WriteOptions) (Linked, error) {
 func (f *fake) Promote(_ context.Context, id string, o WriteOptions) (Memory, error) {
 	return f.one, f.said("promote", id, o)
 }
+func (f *fake) PromoteTo(_ context.Context, id, ns string, o WriteOptions) (Ascended, error) {
+	return Ascended{SourceID: id, CloneID: "copy", Token: "tok"}, f.said("promote to", id, ns, o)
+}
 func (f *fake) Forget(_ context.Context, q Forget, o WriteOptions) (Forgotten, error) {
 	return Forgotten{Deleted: 3, Token: "tok"}, f.said("forget", q, o)
 }

@@ -9,9 +9,24 @@ import (
 )
 
 func (s *Server) promote(ctx context.Context, r *request) (answer, error) {
-	id, opt := r.id("id"), s.writes(r)
+	id, to, opt := r.id("id"), r.text("to_namespace"), s.writes(r)
+	if to != "" && memory.ValidateNamespace(to) != nil {
+		r.fail(invalid("to_namespace", "is no namespace"))
+	}
 	if r.err != nil {
 		return answer{}, r.err
+	}
+	if to != "" {
+		a, err := s.service.PromoteTo(ctx, id, to, opt)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{fmt.Sprintf("Copied %s into %s as %s; it stays where it is.\ntoken: %s", a.SourceID, to, a.CloneID, a.Token), struct {
+			Promoted bool   `json:"promoted"`
+			ID       string `json:"id"`
+			Source   string `json:"source_id"`
+			Token    string `json:"token,omitzero"`
+		}{true, a.CloneID, a.SourceID, a.Token}}, nil
 	}
 	m, err := s.service.Promote(ctx, id, opt)
 	if err != nil {

@@ -36,10 +36,14 @@ type Reader interface {
 // Keeper are the verbs that keep house, for agents that are given all tools.
 type Keeper interface {
 	Promote(ctx context.Context, id string, opt WriteOptions) (Memory, error)
+	PromoteTo(ctx context.Context, id, namespace string, opt WriteOptions) (Ascended, error)
 	Forget(context.Context, Forget, WriteOptions) (Forgotten, error)
 	Links(ctx context.Context, id string, opt ReadOptions) ([]Link, error)
 	Consolidate(context.Context, Consolidation, WriteOptions) (Consolidated, error)
 }
+
+// Ascended is the answer to PromoteTo: a copy in a namespace above.
+type Ascended struct{ SourceID, CloneID, Token string }
 
 // Observer says how the node is. Each returns the JSON object that the HTTP door answers.
 type Observer interface {

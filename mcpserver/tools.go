@@ -130,9 +130,9 @@ func moreTools() []*tool {
 	return []*tool{
 		{
 			name: "memory_promote", title: "Promote", kind: adds, run: (*Server).promote,
-			about: "Keep a memory for ever: tier long, no expiry.",
-			in:    []property{id, key, after},
-			out:   []property{flag("promoted", "").must(), text("id", "").must(), text("tier", ""), token},
+			about: "Keep a memory for ever: tier long, no expiry. Or, with to_namespace, copy it up for more agents.",
+			in:    []property{id, text("to_namespace", "A namespace above its own"), key, after},
+			out:   []property{flag("promoted", "").must(), text("id", "").must(), text("tier", ""), text("source_id", ""), token},
 		},
 		{
 			name: "memory_forget", title: "Forget", kind: changes, run: (*Server).forget,

@@ -72,6 +72,7 @@ var happy = []struct {
 	{"memory_delete", `{"id":"i1"}`, "", []string{"Deleted i1", "token: tok"}},
 	{"memory_link", `{"source_id":"i1","target_id":"i2"}`, "", []string{"Linked: i1 related_to i2", "token: tok"}},
 	{"memory_promote", `{"id":"i1"}`, "", []string{"Promoted i1: tier long"}},
+	{"memory_promote", `{"id":"i1","to_namespace":"a"}`, "", []string{"Copied i1 into a as copy"}},
 	{"memory_forget", `{"namespace":"scratch","tier":"short"}`, "", []string{"Deleted 3 memories"}},
 	{"memory_get_links", `{"id":"i1"}`, "", []string{"i1 contradicts i2"}},
 	{"memory_consolidate", `{"ids":["i1","i2"],"title":"T","summary":"s"}`, "", []string{"Consolidated 2 memories into new"}},
@@ -94,8 +95,12 @@ func TestTools(t *testing.T) {
 	for _, tool := range list.Tools {
 		tools[tool.Name] = tool
 	}
-	if len(happy) != len(tools) {
-		t.Errorf("%d tools are called, %d are listed", len(happy), len(tools))
+	called := map[string]bool{}
+	for _, c := range happy {
+		called[c.tool] = true
+	}
+	if len(called) != len(tools) {
+		t.Errorf("%d tools are called, %d are listed", len(called), len(tools))
 	}
 	for _, c := range happy {
 		tool := tools[c.tool]

@@ -124,6 +124,53 @@ func TestPromote(t *testing.T) {
 	}
 }
 
+// A memory that is promoted into a namespace above is copied there once, and stays.
+func TestPromoteTo(t *testing.T) {
+	n := startOne(t, nil)
+	ctx := context.Background()
+	id := mustCreate(t, n, `{"title":"a","content":"x","tier":"short","namespace":"acme/ops/eu","tags":["t"],"metadata":{"k":1}}`, keyed("")).ID
+	for _, ns := range []string{"acme/ops/eu", "acme/op", "other", "acme/ops/eu/more"} {
+		var bad *memory.FieldError
+		if _, err := n.PromoteTo(ctx, id, ns, keyed("")); !errors.As(err, &bad) || bad.Field != "to_namespace" {
+			t.Errorf("%s: %v", ns, err)
+		}
+	}
+	up, err := n.PromoteTo(ctx, id[:13], "acme", keyed("k"))
+	if err != nil || up.SourceID != id || up.CloneID == id || up.Existing || up.Namespace != "acme" {
+		t.Fatalf("%+v, %v", up, err)
+	}
+	m, err := n.Get(ctx, up.CloneID, httpapi.ReadOptions{})
+	if err != nil || len(m.Links) != 1 || m.Links[0].SourceID != up.CloneID || m.Links[0].TargetID != id || m.Links[0].Relation != "derived_from" {
+		t.Fatalf("%s %+v, %v", m.Body, m.Links, err)
+	}
+	for _, want := range []string{`"namespace":"acme"`, `"title":"a"`, `"tier":"short"`, `"tags":["t"]`, `"k":1`, `"agent_id":"ai:alice"`} {
+		if !strings.Contains(string(m.Body), want) {
+			t.Errorf("%s is not in %s", want, m.Body)
+		}
+	}
+	if old, err := n.Get(ctx, id, httpapi.ReadOptions{}); err != nil || !strings.Contains(string(old.Body), `"namespace":"acme/ops/eu"`) {
+		t.Errorf("%s, %v", old.Body, err)
+	}
+	for _, key := range []string{"k", "", "another"} {
+		if again, err := n.PromoteTo(ctx, id, "acme", keyed(key)); err != nil || again.CloneID != up.CloneID || !again.Existing || again.Token.Empty() {
+			t.Errorf("again with key %q: %+v, %v", key, again, err)
+		}
+	}
+	if _, err := n.PromoteTo(ctx, id, "acme/ops", keyed("k")); !errors.Is(err, memory.ErrInvalid) {
+		t.Errorf("a key that was used for another namespace: %v", err)
+	}
+	mustCreate(t, n, `{"title":"a","content":"y","namespace":"acme/ops"}`, keyed(""))
+	if _, err := n.PromoteTo(ctx, id, "acme/ops", keyed("")); !errors.Is(err, memory.ErrConflict) {
+		t.Errorf("a title that is taken: %v", err)
+	}
+	if _, err := n.PromoteTo(ctx, "none", "acme", keyed("")); !errors.Is(err, memory.ErrNotFound) {
+		t.Error(err)
+	}
+	if total(t, n) != 3 {
+		t.Errorf("%d memories", total(t, n))
+	}
+}
+
 func TestConsolidate(t *testing.T) {
 	n := startOne(t, nil)
 	ctx := context.Background()

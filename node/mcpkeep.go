@@ -53,6 +53,15 @@ func (s mcpService) Promote(ctx context.Context, id string, o mcpserver.WriteOpt
 	return shownAs(u.Body)
 }
 
+func (s mcpService) PromoteTo(ctx context.Context, id, ns string, o mcpserver.WriteOptions) (mcpserver.Ascended, error) {
+	opt, err := s.write(ctx, o)
+	if err != nil {
+		return mcpserver.Ascended{}, err
+	}
+	a, err := s.n.PromoteTo(ctx, id, ns, opt)
+	return mcpserver.Ascended{SourceID: a.SourceID, CloneID: a.CloneID, Token: a.Token.Token()}, err
+}
+
 func (s mcpService) Forget(ctx context.Context, f mcpserver.Forget, o mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
 	opt, err := s.write(ctx, o)
 	if err != nil {

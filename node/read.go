@@ -82,7 +82,10 @@ func (n *Node) renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, l
 	fields := viewFields(v, local)
 	out := httpapi.Rendered{Body: memory.AppendView(nil, id, v.Winner.Value, fields), Token: v.Token}
 	links, err := n.linksOf(tx, key)
-	if out.Links = links; err != nil || !conflicts {
+	if out.Links = links; err != nil {
+		return out, err
+	}
+	if out.Ambiguous, err = n.namesakes(tx, key, v); err != nil || !conflicts {
 		return out, err
 	}
 	for i := range rec.Versions {
@@ -90,17 +93,22 @@ func (n *Node) renderRecord(tx *storage.Tx, key memory.Key, rec memory.Record, l
 			out.Siblings = append(out.Siblings, httpapi.Sibling{Dot: s.Dot, Body: memory.AppendView(nil, id, s.Value, fields)})
 		}
 	}
+	return out, nil
+}
+
+// namesakes are the other memories that show the title of this one.
+func (n *Node) namesakes(tx *storage.Tx, key memory.Key, v memory.View) (ids []string, err error) {
 	m, err := memory.DecodeMemory(key, v.Winner.Value)
 	if err != nil {
-		return httpapi.Rendered{}, err
+		return nil, err
 	}
 	holders, err := n.titleHolders(tx, m.Namespace, m.Title)
 	for _, k := range holders {
 		if k != key {
-			out.Ambiguous = append(out.Ambiguous, k.ID())
+			ids = append(ids, k.ID())
 		}
 	}
-	return out, err
+	return ids, err
 }
 
 // shown reports whether anybody sees the record: an expired one is hidden by its stamp,

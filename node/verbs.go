@@ -90,6 +90,7 @@ type create struct {
 	agent  string
 	stamp  string // agent for the metadata if the body names none
 	merged bool
+	rivals []string // memories that show the title that was asked for, or one made of it
 
 	// What the store takes, made before the writer's turn: what is done there holds up
 	// every other write.
@@ -139,6 +140,7 @@ func (c *create) fn(tx *storage.Tx) error {
 		case memory.OnConflictMerge:
 			return c.merge(tx, existing, rec)
 		case memory.OnConflictVersion:
+			c.rivals = []string{existing.ID()}
 			if err := c.nextTitle(tx); err != nil {
 				return err
 			}
@@ -221,7 +223,9 @@ func (c *create) nextTitle(tx *storage.Tx) error {
 		if err != nil {
 			return err
 		}
-		if holder == "" {
+		if holder != "" {
+			c.rivals = append(c.rivals, holder.ID())
+		} else {
 			if len([]rune(title)) > memory.MaxTitle {
 				return &memory.FieldError{Field: "title", Problem: "has no room for a version suffix"}
 			}
@@ -252,6 +256,9 @@ func (c *create) put() storage.PutOptions {
 	return storage.PutOptions{Agent: c.agent, Content: c.content, Idem: c.idem}
 }
 
+// maxRivals are named in an answer.
+const maxRivals = 10
+
 // result is what the client hears; an error keeps the id, since the write may stand.
 func (c *create) result(w written, err error) (httpapi.Created, error) {
 	if err != nil {
@@ -263,5 +270,5 @@ func (c *create) result(w written, err error) (httpapi.Created, error) {
 		id = w.held.id
 	}
 	return httpapi.Created{ID: id, Tier: c.m.Tier, Namespace: c.m.Namespace, Title: c.m.Title, Agent: c.m.Agent(),
-		Dot: w.last(), Token: w.token, Acks: w.acks, Existing: w.held != nil || c.merged}, nil
+		Dot: w.last(), Token: w.token, Acks: w.acks, Existing: w.held != nil || c.merged, Rivals: c.rivals[:min(len(c.rivals), maxRivals)]}, nil
 }

@@ -80,10 +80,22 @@ func newLinks() *cobra.Command {
 
 func newPromote() *cobra.Command {
 	v := newVerb("promote ID", "Keep a memory for ever: tier long, no expiry", cobra.ExactArgs(1))
+	v.about("With --to-namespace it is copied into a namespace above its own instead, with a link to where it came from.")
 	var opt client.WriteOptions
+	var to string
 	v.writes(&opt)
 	v.matches(&opt)
+	v.cmd.Flags().StringVar(&to, "to-namespace", "", "copy it into this namespace, which is above its own")
 	return v.do(func(ctx context.Context, c *client.Client, args []string) (answer, error) {
+		if to != "" {
+			p, err := c.PromoteTo(ctx, args[0], to, opt)
+			if err != nil {
+				return answer{}, err
+			}
+			return answer{p, func(w io.Writer) error {
+				return fields(w, append([][2]string{{"id", p.CloneID}, {"namespace", p.ToNamespace}, {"copy of", p.SourceID}}, written("promoted", p.Written)...))
+			}}, nil
+		}
 		p, err := c.Promote(ctx, args[0], opt)
 		if err != nil {
 			return answer{}, err

@@ -48,6 +48,18 @@ func (r remote) Promote(ctx context.Context, id string, o mcpserver.WriteOptions
 	return mcpserver.Memory{ID: out.ID, Tier: out.Tier, Token: out.Token}, nil
 }
 
+func (r remote) PromoteTo(ctx context.Context, id, ns string, o mcpserver.WriteOptions) (mcpserver.Ascended, error) {
+	opt, err := r.write(ctx, o)
+	if err != nil {
+		return mcpserver.Ascended{}, err
+	}
+	out, err := r.c.PromoteTo(ctx, id, ns, opt)
+	if err != nil {
+		return mcpserver.Ascended{}, told(err)
+	}
+	return mcpserver.Ascended{SourceID: out.SourceID, CloneID: out.CloneID, Token: out.Token}, nil
+}
+
 func (r remote) Forget(ctx context.Context, f mcpserver.Forget, o mcpserver.WriteOptions) (mcpserver.Forgotten, error) {
 	opt, err := r.write(ctx, o)
 	if err != nil {

@@ -149,11 +149,11 @@ func TestEveryRoute(t *testing.T) {
 	defer door.Close()
 	var have, want []string
 	for _, r := range door.Routes() {
-		want = append(want, r.Method+" "+r.Path)
+		want = append(want, r.Method+" "+r.Path+" (scope "+r.Scope+")")
 	}
 	for path, item := range doc.Paths.Map() {
-		for method := range item.Operations() {
-			have = append(have, method+" "+path)
+		for method, op := range item.Operations() {
+			have = append(have, fmt.Sprintf("%s %s (scope %v)", method, path, op.Extensions["x-scope"]))
 		}
 	}
 	for _, r := range want {
@@ -303,6 +303,15 @@ func (r *recorder) keep() {
 	a, b, c := r.store("keep a", "").member(t, "id"), r.store("keep b", "").member(t, "id"), r.store("keep c", "").member(t, "id")
 	r.do(ask{method: "POST", path: promote, vars: vars{"id": a}, body: `{"ignored":1}`}, 200)
 	r.do(ask{method: "POST", path: promote, vars: vars{"id": "nothing"}}, 404)
+	low := r.do(ask{method: "POST", path: "/api/v1/memories", body: `{"title":"low","content":"x","namespace":"top/low"}`}, 201).member(t, "id")
+	r.do(ask{method: "POST", path: promote, vars: vars{"id": low}, body: `{"to_namespace":"top"}`}, 200)
+	r.do(ask{method: "POST", path: promote, vars: vars{"id": low}, query: q("to_namespace", "top")}, 200)
+	r.do(ask{method: "POST", path: promote, vars: vars{"id": low}, body: `{"to_namespace":"elsewhere"}`}, 400)
+	taken := r.do(ask{method: "POST", path: memories, body: `{"title":"low 3","content":"x","namespace":"top/low"}`}, 201).member(t, "id")
+	r.do(ask{method: "POST", path: memories, body: `{"title":"low 3","content":"y","namespace":"top"}`}, 201)
+	r.do(ask{method: "POST", path: promote, vars: vars{"id": taken}, body: `{"to_namespace":"top"}`}, 409)
+	r.do(ask{method: "POST", path: one + "/forget", vars: vars{"id": low}}, 200)
+	r.do(ask{method: "POST", path: one + "/forget", vars: vars{"id": low}}, 404)
 
 	const consolidate = "/api/v1/consolidate"
 	ids := `"ids":["` + a + `","` + b + `"]`
