@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 
+	"github.com/memd/memd/internal/mutant"
 	"github.com/memd/memd/memory"
 )
 
@@ -28,7 +29,7 @@ func (tx *Tx) Links(end memory.Key) iter.Seq2[Link, error] {
 		cur := tx.btx.Bucket(bucketLinks).Cursor()
 		for k, _ := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = cur.Next() {
 			l, live, err := tx.Link(memory.Key(k[len(prefix):]))
-			if err == nil && !live {
+			if err == nil && (!live || tx.s.mutants.Has(mutant.LinkOneEnd) && l.Source() != end) {
 				continue
 			}
 			if !yield(l, err) {

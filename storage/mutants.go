@@ -156,6 +156,8 @@ func (b *pageBuilder) skipped(d clock.Dot, env *memory.Envelope) bool {
 	case b.mutants.Has(mutant.HoleCovered):
 		// The dot was overwritten: no row sits at it.
 		return rec.Find(d) == nil
+	case b.mutants.Has(mutant.MemoriesOnly):
+		return rec.Key.Kind() != memory.KindMemory && rec.Key.Kind() != memory.KindMember
 	case b.mutants.Has(mutant.TimeWatermark):
 		return b.mark > 0 && rec.MaxStamp() <= b.mark
 	case b.mutants.Has(mutant.FilteredAdvances):

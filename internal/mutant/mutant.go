@@ -71,6 +71,8 @@ const (
 	PushBacklog                         // 40: a peer that was away is pushed all that it missed, while it pulls
 	FatDigest                           // 41: a digest grows beyond what a gossip packet carries
 	EndlessPage                         // 42: a page ends when nothing is left, however long that takes
+	MemoriesOnly                        // B4: pulls carry memories; links, archives, agents and standards are left to pushes
+	LinkOneEnd                          // storage: a link is found from its source alone
 
 	end // one past the last
 )
@@ -85,7 +87,7 @@ var names = [...]string{
 	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",
 	"RemovedCounts", "RegistrationRevives",
 	"OriginByName", "PauseUnnoticed", "PauseByTickerOnly", "MonotonicOnly", "NoBreaker", "PullFromAliveOnly",
-	"PushBacklog", "FatDigest", "EndlessPage",
+	"PushBacklog", "FatDigest", "EndlessPage", "MemoriesOnly", "LinkOneEnd",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a

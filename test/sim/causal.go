@@ -61,6 +61,7 @@ type write struct {
 	sum     memory.Hash
 	deleted bool
 	title   string
+	ends    [2]memory.Key // of a link
 	content memory.Hash
 	idem    memory.Hash
 	idemKey string

@@ -17,7 +17,8 @@ type request struct {
 	verb    verb
 	title   string
 	content string
-	key     memory.Key   // of update, rename and remove
+	key     memory.Key   // of update, rename and remove, and of the verbs of kinds.go
+	other   memory.Key   // of relate and unrelate: the target
 	token   *clock.Clock // If-Match, nil = blind
 	idemKey string       // "" = none
 	quorum  int          // W asked for, 0 = the default
@@ -43,9 +44,10 @@ type attempt struct {
 	quorum   int
 	promised int // W by the registry, whatever the node made of it
 	wait     *replication.Wait
-	slots    []int  // the machines behind the names that were counted
-	made     *write // that this attempt wrote
-	held     *write // that was there already: an earlier attempt's
+	slots    []int    // the machines behind the names that were counted
+	made     *write   // the first that this attempt wrote: what a retry finds
+	also     []*write // the rest of the same transaction
+	held     *write   // that was there already: an earlier attempt's
 	ended    bool
 }
 
@@ -143,6 +145,9 @@ func (a *attempt) fn(tx *storage.Tx) error {
 	if req.verb == register {
 		return a.put(tx, memory.NewKey(memory.KindMember, p.slot.name), "", true)
 	}
+	if do, ok := ofKinds[req.verb]; ok {
+		return do(a, tx)
+	}
 	if req.verb == create || req.verb == upsert || req.verb == rename {
 		keys, err := tx.ByTitle(namespace, title)
 		if err != nil {
@@ -182,35 +187,62 @@ func (a *attempt) fn(tx *storage.Tx) error {
 	if req.verb != rename {
 		title = base.title
 	}
-	return a.put(tx, req.key, title, true)
+	if err := a.put(tx, req.key, title, true); err != nil || req.verb != remove {
+		return err
+	}
+	return a.dropLinks(tx, req.key)
 }
 
 // put writes what the request says over what it supersedes.
 func (a *attempt) put(tx *storage.Tx, key memory.Key, title string, over bool) error {
 	p, req := a.p, a.req
+	v := version{key: key, title: title, token: req.token, over: over}
+	switch req.verb {
+	case remove:
+	case register:
+		m := memory.Member{Name: p.slot.name, HTTP: p.slot.name + ":9077"}
+		v.value = m.Encode()
+	default:
+		m := document(title, req.content, p.w, p.slot)
+		v.value, v.content = m.Encode(), m.ContentHash()
+	}
+	return a.write(tx, v)
+}
+
+// version is one of those that an attempt writes.
+type version struct {
+	key     memory.Key
+	value   []byte // nil = a deletion
+	content memory.Hash
+	title   string        // that it shows
+	ends    [2]memory.Key // of a link
+	token   *clock.Clock  // what it supersedes; nil = all that is known
+	over    bool          // for the transcript
+}
+
+// write writes one version. The first of an attempt bears the key of its request.
+func (a *attempt) write(tx *storage.Tx, v version) error {
+	p, req, key := a.p, a.req, v.key
 	w := p.w
 	n := w.number(key)
 	known := p.draft.at(n)
 	past := known
-	if req.token != nil {
-		past = w.seenBy(known, *req.token)
+	if v.token != nil {
+		past = w.seenBy(known, *v.token)
 	}
-	opt := storage.PutOptions{Agent: p.slot.name, Match: req.token}
-	if req.idemKey != "" {
-		opt.Idem = memory.HashOf(req.idemKey)
+	opt := storage.PutOptions{Agent: p.slot.name, Match: v.token, Content: v.content}
+	first := a.made == nil
+	idemKey := ""
+	if first && req.idemKey != "" {
+		idemKey = req.idemKey
+		opt.Idem = memory.HashOf(idemKey)
 	}
 	var dot clock.Dot
 	var err error
-	switch req.verb {
-	case remove:
+	if v.value == nil {
 		dot, err = tx.Delete(key, opt)
-	case register:
-		m := memory.Member{Name: p.slot.name, HTTP: p.slot.name + ":9077"}
-		dot, err = tx.Put(key, m.Encode(), opt)
-	default:
-		m := document(title, req.content, w, p.slot)
-		opt.Content = m.ContentHash()
-		dot, err = tx.Put(key, m.Encode(), opt)
+	} else {
+		dot, err = tx.Put(key, v.value, opt)
 	}
 	if err != nil {
 		if _, behind := errors.AsType[*memory.BehindError](err); !behind {
@@ -218,20 +250,23 @@ func (a *attempt) put(tx *storage.Tx, key memory.Key, title string, over bool) e
 		}
 		return errRefused
 	}
-	a.made = w.enter(write{
-		key: n, dot: dot, past: past, deleted: req.verb == remove, title: title, content: opt.Content,
-		idem: opt.Idem, idemKey: req.idemKey, maker: p,
+	made := w.enter(write{
+		key: n, dot: dot, past: past, deleted: v.value == nil, title: v.title, ends: v.ends, content: opt.Content,
+		idem: opt.Idem, idemKey: idemKey, maker: p,
 	})
-	if a.made == nil {
+	if made == nil {
 		return errRefused
 	}
-	var self set
-	self.add(a.made.n)
-	row := told{key: n, known: known.union(self)}
+	if first {
+		a.made = made
+	} else {
+		a.also = append(a.also, made)
+	}
+	row := told{key: n, known: known.union(only(made.n))}
 	p.draft = p.draft.tell(row)
-	a.item.rows = []told{row}
+	a.item.rows = append(a.item.rows, row)
 	p.rows[dot] = row
-	p.checkMade(tx, a.made, over)
+	p.checkMade(tx, made, v.over)
 	return nil
 }
 
@@ -336,6 +371,9 @@ func (a *attempt) settle() {
 		}
 		if res.Met {
 			a.acked(a.made, res.Names, a.slots)
+			for _, made := range a.also {
+				a.acked(made, res.Names, a.slots)
+			}
 		}
 	}
 }
@@ -381,6 +419,9 @@ func (a *attempt) deadline() {
 	made := a.made
 	if made != nil && a.p.slot.known.at(made.key).has(made.n) {
 		made.local = true
+		for _, one := range a.also {
+			one.local = true
+		}
 		a.over("503 local")
 		if a.p.w.cfg.Mutants.Has(mutant.RollbackOnMiss) {
 			a.p.undo(made)

@@ -62,6 +62,8 @@ var broken = []struct {
 	{mutant.HighestCounterAck, "B6", "gap"},
 	{mutant.CheckpointAhead, "storage", "moving"},
 	{mutant.DropUndrained, "storage", "moving"},
+	{mutant.MemoriesOnly, "B4", "kinds"},
+	{mutant.LinkOneEnd, "storage", "kinds"},
 }
 
 // elsewhere are switches that the simulation does not reach, and what notices them.

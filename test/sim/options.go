@@ -31,6 +31,7 @@ type event struct {
 
 var events = []event{
 	{"write", 20, false, (*World).doWrite},
+	{"kinds", 7, false, (*World).doKinds},
 	{"retry", 4, false, (*World).doRetry},
 	{"read", 3, false, (*World).doRead},
 	{"flush", 14, false, (*World).doFlush},

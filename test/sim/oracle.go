@@ -254,6 +254,23 @@ func (p *process) dump() string {
 			}
 			fmt.Fprintf(&b, "list %s %s %d\n", it.Key, it.View.Winner.Dot, it.View.Conflicts)
 		}
+		for _, end := range w.keys {
+			if end.Kind() != memory.KindMemory {
+				continue
+			}
+			for l, err := range tx.Links(end) {
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(&b, "link %s: %s %s\n", end, l.Key, l.View.Winner.Dot)
+			}
+		}
+		for a, err := range tx.Archive("", 0) {
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "aside %s\n", a.Key)
+		}
 		for _, title := range w.opt.titles {
 			keys, err := tx.ByTitle(namespace, title)
 			if err != nil {

@@ -164,6 +164,41 @@ var scenarios = []scenario{
 		w.pull(0, 2)
 		w.do(2, &request{verb: upsert, title: "red"})
 	}},
+	{"kinds", "B4: a node is away while others link, put aside, bring back, enrol and set standards", 0, func(w *World) {
+		red, green, blue := w.put(0, "red"), w.put(0, "green"), w.put(0, "blue")
+		w.mesh()
+		r, g, b := w.keys[red.key], w.keys[green.key], w.keys[blue.key]
+		w.do(0, &request{verb: relate, key: r, other: g})
+		w.do(1, &request{verb: relate, key: r, other: g}) // the same link, made twice
+		w.do(1, &request{verb: relate, key: g, other: r})
+		w.do(0, &request{verb: enrol, title: "red"})
+		w.do(1, &request{verb: standard, title: "red"})
+		w.do(0, &request{verb: archive, key: b})
+		w.do(1, &request{verb: archive, key: b})
+		w.pull(0, 1)
+		w.pull(2, 0)
+		w.do(2, &request{verb: restore, key: b})
+		w.do(0, &request{verb: unrelate, key: r, other: g}) // and not the way back
+		w.do(0, &request{verb: unset, title: "red"})
+		w.mesh()
+		w.do(2, &request{verb: relate, key: b, other: r})
+		w.change(0, remove, red, "") // takes those links along that it knows
+		w.mesh()
+		w.do(2, &request{verb: archive, key: b})
+	}},
+	{"torn aside", "B4, 8: a crash between any two disk steps of a transaction that puts aside, and of one that brings back", 0, func(w *World) {
+		red := w.put(0, "red")
+		w.do(0, &request{verb: relate, key: w.keys[red.key], other: w.keys[w.put(0, "green").key]})
+		for _, point := range []string{"before-commit", "between", "after-commit"} {
+			for _, v := range []verb{archive, restore} {
+				w.crashAt(0, point, &request{verb: v, key: w.keys[red.key]}, nil)
+				if w.proc(0) == nil {
+					w.slots[0].start()
+				}
+				w.restart(0)
+			}
+		}
+	}},
 	{"two of a title", "18: a create races with a rename onto its title", 0, func(w *World) {
 		green := w.put(1, "green")
 		w.make(0, "red")
