@@ -103,6 +103,7 @@ func TestErrors(t *testing.T) {
 		{409, `{"error":"taken","code":"CONFLICT","existing_id":"x"}`, memory.ErrConflict, "taken"},
 		{412, `{"error":"old","code":"PRECONDITION_FAILED"}`, memory.ErrMismatch, "old"},
 		{413, `{"error":"long","code":"TOO_LARGE"}`, memory.ErrTooLarge, "long"},
+		{431, `{"error":"long"}`, memory.ErrTooLarge, "long"},
 		{425, `{"error":"behind","code":"BEHIND","missing":{"00000000000000aa":"3-4"}}`, memory.ErrBehind, "behind"},
 		{429, `{"error":"busy","code":"BUSY"}`, memory.ErrUnavailable, "busy"},
 		{503, `{"error":"this node is stopping","code":"STOPPING"}`, memory.ErrStopped, "this node is stopping"},

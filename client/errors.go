@@ -178,8 +178,8 @@ func (b *errorBody) kind(status int) error {
 		return &memory.ConflictError{ExistingID: b.ExistingID}
 	case http.StatusPreconditionFailed:
 		return memory.ErrMismatch
-	case http.StatusRequestEntityTooLarge:
-		return memory.ErrTooLarge
+	case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return memory.ErrTooLarge // the two others: a filter or a token that nobody can have meant
 	case http.StatusTooEarly:
 		return &BehindError{b.Missing}
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -40,6 +40,9 @@ func ParseFilterLimits(q url.Values, defaultLimit, maxLimit int) (f Filter, err 
 		p.check(checkTier("tier", f.Tier))
 	}
 	if f.Tag != "" {
+		if len(f.Tag) > MaxTag {
+			p.check(fieldErrorf("tags", "must have 1 to %d bytes", MaxTag))
+		}
 		p.check(checkText("tags", f.Tag))
 	}
 	if f.AgentID != "" {

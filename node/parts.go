@@ -13,7 +13,7 @@ const (
 	// partKeys are changed with one write, by the verbs that change many records: more would
 	// hold up every other writer.
 	partKeys = 100
-	// sweepChunk keys are looked up at once.
+	// sweepChunk entries of an index are looked at in one transaction.
 	sweepChunk = 20_000
 )
 

@@ -90,33 +90,40 @@ func (n *Node) sweep(ctx context.Context, w int, agent string, mine func(memory.
 		m, err := memory.DecodeMemory(key, v.Winner.Value)
 		return v, err == nil && m.Expired(now) && mine(key, now.Sub(m.ExpiresAt)), err
 	}
-	sum, err := n.sweepChunks(func() (keys []memory.Key, err error) {
-		err = n.view(ctx, func(tx *storage.Tx) error {
-			keys, err = tx.Expired(now, sweepChunk)
-			return err
-		})
-		return keys, err
-	}, func(keys []memory.Key) (httpapi.Removed, error) {
-		return n.inParts(ctx, w, keys, func(tx *storage.Tx, part []memory.Key) (count int, err error) {
-			for _, key := range part {
-				v, ok, err := due(tx, key)
-				if err == nil && ok {
-					put := put
-					put.Match = &v.Token // nothing that was not seen here
-					if n.cfg.NoArchive {
-						_, err = n.remove(tx, key, put)
-					} else {
-						err = n.setAside(tx, key, v, memory.ReasonExpired, put)
-					}
-					count++
+	take := func(tx *storage.Tx, part []memory.Key) (count int, err error) {
+		for _, key := range part {
+			v, ok, err := due(tx, key)
+			if err == nil && ok {
+				put := put
+				put.Match = &v.Token // nothing that was not seen here
+				if n.cfg.NoArchive {
+					_, err = n.remove(tx, key, put)
+				} else {
+					err = n.setAside(tx, key, v, memory.ReasonExpired, put)
 				}
-				if err != nil {
-					return 0, err
-				}
+				count++
 			}
-			return count, nil
-		})
-	})
+			if err != nil {
+				return 0, err
+			}
+		}
+		return count, nil
+	}
+	// One walk over the index, however much of it others have to do, in looks that hold no
+	// transaction for long.
+	var sum httpapi.Removed
+	var err error
+	for from, more := []byte(nil), true; more && err == nil; more = from != nil {
+		var keys []memory.Key
+		if err = n.view(ctx, func(tx *storage.Tx) error {
+			keys, from, err = tx.Expired(now, from, sweepChunk)
+			return err
+		}); err == nil {
+			var part httpapi.Removed
+			part, err = n.inParts(ctx, w, keys, take)
+			merge(&sum, part)
+		}
+	}
 	if !n.cfg.NoArchive {
 		sum.Archived = sum.Count
 	}

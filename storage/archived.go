@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"container/heap"
 	"iter"
 	"time"
@@ -121,21 +122,22 @@ func (tx *Tx) ArchivedBefore(t time.Time, limit int) (keys []memory.Key, err err
 	return keys, nil
 }
 
-// Expired returns the keys of up to limit live memories whose expiry is not after t, from
-// the index alone.
-func (tx *Tx) Expired(t time.Time, limit int) (keys []memory.Key, err error) {
-	ranges, err := tx.ranges(&memory.Filter{})
-	if err != nil {
-		return nil, err
+// Expired looks at up to look entries of the index of memories, from a place on, and returns
+// the keys of those whose expiry is not after t; nil is the beginning. next is the place to
+// go on from, in another transaction, nil at the end. No row is read.
+func (tx *Tx) Expired(t time.Time, from []byte, look int) (keys []memory.Key, next []byte, err error) {
+	if err := tx.settle(); err != nil {
+		return nil, nil, err
 	}
-	for len(keys) < limit {
-		key, value, ok := ranges.next()
-		if !ok {
-			break
+	cur := tx.btx.Bucket(bucketOrder).Cursor()
+	for k, v := cur.Seek(from); k != nil; k, v = cur.Next() {
+		if look--; look < 0 {
+			return keys, bytes.Clone(k), nil
 		}
-		if expired(value, t) {
-			keys = append(keys, key)
+		ns := bytes.IndexByte(k, 0)
+		if at := ns + 1 + orderSuffix; ns >= 0 && len(k) > at && expired(v, t) && (tx.guard == nil || tx.guard.Namespace(string(k[:ns]))) {
+			keys = append(keys, memory.Key(k[at:]))
 		}
 	}
-	return keys, nil
+	return keys, nil, nil
 }

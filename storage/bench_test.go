@@ -289,3 +289,51 @@ func BenchmarkSinceNothing(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkExpired is the whole walk of a sweep that finds nothing, 20,000 entries a look;
+// longest is the longest look, as long as which a transaction is held.
+func BenchmarkExpired(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, err := storage.Open(storage.Config{Dir: shm(b), NoSync: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			ends := start.Add(time.Hour)
+			for at := 0; at < n; at += 1000 {
+				if err := s.Submit(storage.Op{Fn: func(tx *storage.Tx) error {
+					for i := at; i < at+1000; i++ {
+						value := doc(fmt.Sprint("ns", i%50), fmt.Sprint(i), "c", func(m *memory.Memory) { m.ExpiresAt = ends })
+						if _, err := tx.Put(key(fmt.Sprint(i)), value, storage.PutOptions{}); err != nil {
+							return err
+						}
+					}
+					return nil
+				}}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Step(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var longest time.Duration
+			for b.Loop() {
+				for from, more := []byte(nil), true; more; more = from != nil {
+					began := time.Now()
+					if err := s.View(func(tx *storage.Tx) error {
+						keys, next, err := tx.Expired(start, from, 20_000)
+						if from = next; len(keys) > 0 {
+							b.Error(len(keys))
+						}
+						return err
+					}); err != nil {
+						b.Fatal(err)
+					}
+					longest = max(longest, time.Since(began))
+				}
+			}
+			b.ReportMetric(float64(longest.Microseconds())/1000, "ms-longest")
+		})
+	}
+}

@@ -185,13 +185,26 @@ func TestExpiredAreFoundByTheIndex(t *testing.T) {
 		}))
 	}
 	err := s.View(func(tx *storage.Tx) error {
-		keys, err := tx.Expired(start.Add(2*time.Hour), 9)
+		keys, next, err := tx.Expired(start.Add(2*time.Hour), nil, 9)
 		slices.Sort(keys)
-		if fmt.Sprint(keys) != "[memory/1 memory/2]" {
-			t.Error(keys)
+		if fmt.Sprint(keys) != "[memory/1 memory/2]" || next != nil {
+			t.Error(keys, next)
 		}
-		if keys, _ := tx.Expired(start.Add(9*time.Hour), 3); len(keys) != 3 {
-			t.Error(keys)
+		// A look at a time finds the same, and ends.
+		for look := 1; look < 7; look++ {
+			var all []memory.Key
+			looks := 0
+			for from := []byte(nil); ; from = next {
+				keys, next, _ = tx.Expired(start.Add(9*time.Hour), from, look)
+				all = append(all, keys...)
+				if looks++; next == nil {
+					break
+				}
+			}
+			slices.Sort(all)
+			if fmt.Sprint(all) != "[memory/1 memory/2 memory/3 memory/4]" || looks != (5+look-1)/look {
+				t.Errorf("%d at a time: %v in %d looks", look, all, looks)
+			}
 		}
 		return err
 	})

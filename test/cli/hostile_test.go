@@ -35,6 +35,12 @@ var hostileVerbs = [][]string{
 	{"archive", "add", "X"}, {"archive", "add", "ID", "--reason", "X"}, {"archive", "restore", "X"}, {"archive", "discard", "X"}, {"archive", "list", "--namespace", "X"},
 	{"namespaces", "standard", "X"}, {"namespaces", "set", "X"}, {"namespaces", "set", "a", "--governance", "X"}, {"namespaces", "clear", "X"},
 	{"agents", "register", "X", "--type", "human"}, {"agents", "register", "ai:a", "--type", "X"}, {"session", "X"}, {"export", "--namespace", "X"}, {"export", "--from", "X"},
+	{"store", "--title", "X", "--content", "c"}, {"update", "ID", "--tier", "X"}, {"update", "ID", "--expires-at", "X"}, {"promote", "ID", "--to-namespace", "X"},
+	{"recall", "x", "--tags", "X"}, {"recall", "x", "--tier", "X"}, {"recall", "x", "--by", "X"},
+	{"search", "x", "--namespace", "X"}, {"search", "x", "--tier", "X"}, {"search", "x", "--by", "X"}, {"search", "x", "--as-agent", "X"},
+	{"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--namespace", "X"}, {"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--tier", "X"},
+	{"namespaces", "set", "a", "--id", "X"}, {"namespaces", "set", "a", "--parent", "X"}, {"agents", "register", "ai:a", "--type", "human", "--capabilities", "X"},
+	{"keyring", "install", "X"}, {"keyring", "use", "X"}, {"keyring", "remove", "X"}, {"members", "add", "X"}, {"members", "remove", "X"},
 }
 
 // TestHostile puts values that nobody may have through every verb: each is refused with 1
