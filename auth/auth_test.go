@@ -242,6 +242,10 @@ func TestPrincipal(t *testing.T) {
 	if nobody.Namespace("global") || nobody.Agent("ai:x") || nobody.Own() != "key:app" || !nobody.Agent("key:app") || nobody.May(Read) || nobody.May(Undeclared) {
 		t.Error("what is not named is allowed")
 	}
+	anybody := &Principal{ID: "0123456789ab", Name: "app", Agents: []string{Everything}}
+	if anybody.Own() != "" || anybody.Nameless() != "key:app" || nobody.Nameless() != "" || all("api-key").Nameless() != "" || (*Principal)(nil).Nameless() != "" {
+		t.Error("who writes if nobody says")
+	}
 	var self *Principal
 	if !self.May(Admin) || !self.Namespace("x") || !self.Agent("x") || self.Limited() || self.Own() != "" || self.May(Undeclared) {
 		t.Error("the node itself")

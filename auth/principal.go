@@ -93,6 +93,16 @@ func (p *Principal) Own() string {
 	return "key:" + p.Name
 }
 
+// Nameless is the id under which a key of a file that may claim any agent writes if nothing
+// says which: always the same one. "" for every other principal; the one of --api-key may be
+// shown by everybody, so that the content is what tells its writers apart.
+func (p *Principal) Nameless() string {
+	if p == nil || p.ID == "" || p.Own() != "" {
+		return ""
+	}
+	return "key:" + p.Name
+}
+
 // all has every right.
 func all(name string) *Principal {
 	return &Principal{Name: name, Scopes: 1 << Admin, Namespaces: []string{Everything}, Agents: []string{Everything}}

@@ -5,7 +5,7 @@
 #   make build && deploy/local.sh [DIR]        # DIR keeps secrets and data; default: ./memd-local
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-memd=${MEMD:-$here/../bin/memd}
+memd=${MEMD:-$(dirname "$here")/bin/memd}
 dir=${1:-memd-local}
 port=${PORT:-9077} gossip=${GOSSIP:-7946}
 MEMD=$memd "$here/secrets.sh" "$dir/secrets" n1 n2 n3

@@ -14,7 +14,7 @@
 #   peer.key          the nodes' own key     admin.key agent.key metrics.key   for people, agents, Prometheus
 #   gossip.key        encrypts gossip
 set -eu
-memd=${MEMD:-$(command -v memd || echo "$(dirname "$0")/../bin/memd")}
+memd=${MEMD:-$(command -v memd || echo "$(cd "$(dirname "$0")/.." && pwd)/bin/memd")}
 [ -x "$memd" ] || { echo "no memd: make build, or MEMD=/path/to/memd" >&2; exit 1; }
 [ $# -ge 2 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
 dir=$1

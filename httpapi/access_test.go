@@ -218,6 +218,8 @@ func TestAgents(t *testing.T) {
 		{"alice", "key:alice", 403, ""},
 		{"alice", "not an id", 400, ""},
 		{"write", "ai:bob", 201, "ai:bob"},
+		{"write", "", 201, "key:write"}, // may claim any agent, and claims none
+		{"weak", "", 201, "anonymous:req-e474787e"},
 	} {
 		f := new(fake)
 		d, _ := newGuardedDoor(t, f, nil)

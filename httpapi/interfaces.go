@@ -12,7 +12,8 @@ import (
 // value has been checked for its form.
 type WriteOptions struct {
 	// Agent is the header X-Agent-Id or, without one, an id made up for this request
-	// ("anonymous:req-<8 hex>"). An agent_id in the body goes before it. Never empty.
+	// ("anonymous:req-<8 hex>", or with a named key "key:<name>"). An agent_id in the body
+	// goes before it. Never empty.
 	Agent string
 	// Anonymous is set when Agent was made up. It is made of the body, so that the same
 	// request said again, here or at another node, comes from the same agent and is

@@ -93,6 +93,8 @@ func (c *call) writeOptions(body []byte) (WriteOptions, error) {
 	}
 	if own := c.who.Own(); own != "" && opt.Anonymous {
 		opt.Agent, opt.Anonymous = own, false
+	} else if name := c.who.Nameless(); name != "" && opt.Anonymous {
+		opt.Agent = name // and anonymous still: whoever says more goes before it
 	}
 	if opt.IdempotencyKey, err = idempotencyKey(c.r.Header); err != nil {
 		return opt, err

@@ -43,6 +43,10 @@ func (s *Server) identify(ctx context.Context, req *mcp.CallToolRequest, opt *Wr
 			return nil
 		}
 	}
+	if name := p.Nameless(); name != "" {
+		opt.Agent, opt.Anonymous = name, true
+		return nil
+	}
 	var b [4]byte
 	sum := crc32.Checksum(append([]byte(req.Params.Name+"\x00"), req.Params.Arguments...), castagnoli)
 	b = [4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}

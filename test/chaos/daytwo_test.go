@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memd/memd/test/history"
 )
 
 const writesPerSecond = 200
@@ -298,4 +300,57 @@ func TestBackupUnderLoad(t *testing.T) {
 	m.judge()
 	report.round(t, nil)
 	report.note(t, "backup in %s under %s; 0 lost, 0 resurrected", ms(took), figures)
+}
+
+// TestMajorityLost: two of three nodes are gone for good, with their disks. The survivor takes
+// no write until an operator has said so, for each of the lost ones; then it goes on alone,
+// with all that it had acknowledged, and new nodes make a mesh of three of it again.
+func TestMajorityLost(t *testing.T) {
+	m := newMesh(t)
+	m.whole(3)
+	c := m.client("owner")
+	if _, err := c.populate(60, m.nodes); err != nil {
+		t.Fatal(err)
+	}
+	m.quiet(quietLimit)
+	survivor, lost := m.nodes[0], []*node{m.nodes[1], m.nodes[2]}
+	began := time.Now()
+	for _, n := range lost {
+		m.must(n.kill())
+		m.must(os.RemoveAll(n.dir))
+		m.drop(n)
+	}
+	title := m.name("alone")
+	if op := c.add(survivor, title, c.content(title), options{}); op.Outcome == history.OK {
+		t.Fatal("a write was acknowledged without a quorum")
+	}
+	for i, n := range lost {
+		var out string
+		m.eventually(60*time.Second, func() (err error) { // they seem alive for some seconds
+			// Without --w it must not go, however long one waits.
+			if out, err := m.memd("members", "remove", n.name, "--server", survivor.http); err == nil {
+				t.Fatalf("%s was removed without a quorum: %s", n.name, out)
+			}
+			out, err = m.memd("members", "remove", n.name, "--w", "1", "--server", survivor.http)
+			return err
+		})
+		if want := fmt.Sprintf("the quorum is %d of %d", 2-i, 2-i); !strings.Contains(out, want) {
+			t.Fatalf("members remove says %s, want %s", out, want)
+		}
+	}
+	m.whole(1)
+	title = m.name("alone")
+	if op := c.add(survivor, title, c.content(title), options{}); op.Outcome != history.OK {
+		t.Fatalf("it does not go on alone: %d %s", op.Status, op.Note)
+	}
+	report.note(t, "it took %s until the survivor wrote alone", ms(time.Since(began)))
+	m.add().start()
+	m.add().start()
+	m.whole(3)
+	title = m.name("again")
+	if op := c.add(m.nodes[2], title, c.content(title), options{}); op.Outcome != history.OK || op.Acks < 2 {
+		t.Fatalf("a mesh of three again: %d %s, %d acks", op.Status, op.Note, op.Acks)
+	}
+	m.judge()
+	report.round(t, nil)
 }
