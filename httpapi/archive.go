@@ -175,15 +175,7 @@ func (c *call) purge() error {
 }
 
 func (c *call) restore() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.writeOptions(nil)
-	if err != nil {
-		return err
-	}
-	res, err := c.door.Node.Restore(c.context(), id, opt)
+	res, err := writeOne(c, c.writeOptions, c.door.Node.Restore)
 	if err != nil {
 		return err
 	}
@@ -194,15 +186,7 @@ func (c *call) restore() error {
 }
 
 func (c *call) discard() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.writeOptions(nil)
-	if err != nil {
-		return err
-	}
-	res, err := c.door.Node.Discard(c.context(), id, opt)
+	res, err := writeOne(c, c.writeOptions, c.door.Node.Discard)
 	if err != nil {
 		return err
 	}

@@ -92,15 +92,7 @@ func (c *call) unlink() error {
 }
 
 func (c *call) links() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.readOptions()
-	if err != nil {
-		return err
-	}
-	links, err := c.door.Node.Links(c.context(), id, opt)
+	links, err := readOne(c, c.door.Node.Links)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -211,15 +212,7 @@ func (c *call) update() error {
 }
 
 func (c *call) delete() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.changeOptions(nil)
-	if err != nil {
-		return err
-	}
-	res, err := c.door.Node.Delete(c.context(), id, opt)
+	res, err := writeOne(c, c.changeOptions, c.door.Node.Delete)
 	if err != nil {
 		return err
 	}
@@ -237,4 +230,31 @@ func (c *call) changeOptions(body []byte) (WriteOptions, error) {
 	}
 	opt.Match, err = match(c.r.Header)
 	return opt, err
+}
+
+// writeOne calls a changing verb with the id of the path and the options that there are
+// for it.
+func writeOne[T any](c *call, options func(body []byte) (WriteOptions, error), verb func(context.Context, string, WriteOptions) (T, error)) (out T, err error) {
+	id, err := c.id()
+	if err != nil {
+		return out, err
+	}
+	opt, err := options(nil)
+	if err != nil {
+		return out, err
+	}
+	return verb(c.context(), id, opt)
+}
+
+// readOne calls a reading verb with the id of the path.
+func readOne[T any](c *call, verb func(context.Context, string, ReadOptions) (T, error)) (out T, err error) {
+	id, err := c.id()
+	if err != nil {
+		return out, err
+	}
+	opt, err := c.readOptions()
+	if err != nil {
+		return out, err
+	}
+	return verb(c.context(), id, opt)
 }

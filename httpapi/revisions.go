@@ -35,15 +35,7 @@ type Revision struct {
 }
 
 func (c *call) revisions() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.readOptions()
-	if err != nil {
-		return err
-	}
-	res, err := c.door.Node.Revisions(c.context(), id, opt)
+	res, err := readOne(c, c.door.Node.Revisions)
 	if err != nil {
 		return err
 	}

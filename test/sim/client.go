@@ -317,6 +317,9 @@ func (w *World) enter(made write) *write {
 	w.writes = append(w.writes, &made)
 	w.byDot[made.dot] = &made
 	w.stats.Writes++
+	if k := w.keys[made.key].Kind(); k != memory.KindMemory && k != memory.KindMember {
+		w.stats.Others++
+	}
 	return &made
 }
 

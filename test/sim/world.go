@@ -38,6 +38,7 @@ func (f *Failure) Error() string { return fmt.Sprintf("%s: %s (step %d)", f.Orac
 type Stats struct {
 	Schedules, Steps, Commits, Crashes   int
 	Writes, Acked, Retries               int
+	Others                               int // of Writes: to links, archives, agents and standards
 	Rows, Pulls, Conflicts, DeadHoles    int
 	Excused                              int // acknowledged writes whose W holders were destroyed
 	Lost, Resurrected, Reused, Divergent int
@@ -50,6 +51,7 @@ func (s *Stats) Add(o Stats) {
 	s.Commits += o.Commits
 	s.Crashes += o.Crashes
 	s.Writes += o.Writes
+	s.Others += o.Others
 	s.Acked += o.Acked
 	s.Retries += o.Retries
 	s.Rows += o.Rows
@@ -64,8 +66,8 @@ func (s *Stats) Add(o Stats) {
 }
 
 func (s Stats) String() string {
-	return fmt.Sprintf("%d schedules, %d steps, %d transactions, %d crashes, %d writes, %d acked (%d excused), %d retries, %d rows pulled in %d pulls, %d conflicts, %d dead holes: %d lost, %d resurrected, %d dots reused, %d divergent",
-		s.Schedules, s.Steps, s.Commits, s.Crashes, s.Writes, s.Acked, s.Excused, s.Retries, s.Rows, s.Pulls, s.Conflicts, s.DeadHoles, s.Lost, s.Resurrected, s.Reused, s.Divergent)
+	return fmt.Sprintf("%d schedules, %d steps, %d transactions, %d crashes, %d writes (%d to no memory), %d acked (%d excused), %d retries, %d rows pulled in %d pulls, %d conflicts, %d dead holes: %d lost, %d resurrected, %d dots reused, %d divergent",
+		s.Schedules, s.Steps, s.Commits, s.Crashes, s.Writes, s.Others, s.Acked, s.Excused, s.Retries, s.Rows, s.Pulls, s.Conflicts, s.DeadHoles, s.Lost, s.Resurrected, s.Reused, s.Divergent)
 }
 
 // World is one schedule under way.
