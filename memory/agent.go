@@ -146,7 +146,7 @@ func ParseAgent(data []byte) (Agent, error) {
 	case a.LastSeenAt.IsZero():
 		return a, fieldErrorf("last_seen_at", "is required")
 	}
-	if err := checkExtra("agent", a.Extra); err != nil {
+	if err := checkExtra("agent", a.Extra, "agent_id", "agent_type", "capabilities", "registered_at", "last_seen_at"); err != nil {
 		return a, err
 	}
 	return a, a.check()

@@ -60,10 +60,15 @@ func settleExtra(fields []Field) error {
 // maxSmallExtra bounds what a small record carries along, such as the original's signature of 64 numbers: bytes of names and values.
 const maxSmallExtra = 8 << 10
 
-func checkExtra(of string, fields []Field) error {
+// checkExtra refuses unknown members that are too long, or that differ from one of the
+// record's own names in case only.
+func checkExtra(of string, fields []Field, own ...string) error {
 	n := 0
 	for _, f := range fields {
 		n += len(f.Name) + len(f.Value)
+		if low := strings.ToLower(f.Name); slices.Contains(own, low) {
+			return fieldErrorf(of, "has a key that differs from %s only in case", low)
+		}
 	}
 	if n > maxSmallExtra {
 		return fieldErrorf(of, "has more than %d bytes of unknown members", maxSmallExtra)

@@ -158,7 +158,7 @@ func (l *Link) Validate() error {
 	if l.SourceID == l.TargetID {
 		return errSelfLink
 	}
-	return checkExtra("link", l.Extra)
+	return checkExtra("link", l.Extra, "source_id", "target_id", "relation", "created_at")
 }
 
 var errSelfLink error = &FieldError{Field: "target_id", Problem: "is the source itself"}

@@ -138,7 +138,7 @@ func ParseStandard(data []byte) (Standard, error) {
 	if s.UpdatedAt.IsZero() {
 		return s, fieldErrorf("updated_at", "is required")
 	}
-	return s, checkExtra("standard", s.Extra)
+	return s, checkExtra("standard", s.Extra, "namespace", "standard_id", "parent", "governance", "updated_at")
 }
 
 // StandardDraft is what a writer says of a namespace's standard. What it does not say stays as it is.
