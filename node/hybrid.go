@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/memd/memd/embed"
@@ -33,10 +32,7 @@ const (
 func (n *Node) openVectors(f feed) error {
 	file := filepath.Join(n.cfg.DataDir, vectorsFile)
 	if n.cfg.EmbeddingsURL == "" {
-		if err := os.Remove(file); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		return nil
+		return vector.Remove(file)
 	}
 	c, err := n.cfg.embedder()
 	if err != nil {

@@ -71,12 +71,12 @@ func TestRecallQualityHybrid(t *testing.T) {
 	table.check(t, committedHybrid)
 }
 
-func (table tallies) check(t *testing.T, committed map[string]struct{ hit5, mrr float64 }) {
-	t.Helper()
+func (t tallies) check(tb testing.TB, committed map[string]struct{ hit5, mrr float64 }) {
+	tb.Helper()
 	for _, c := range classes {
-		got, want := table[c.name], committed[c.name]
+		got, want := t[c.name], committed[c.name]
 		if got.hit5() < want.hit5 || got.mrr() < want.mrr {
-			t.Errorf("%s: hit@5 %.1f %%, MRR %.1f %%; committed are %.1f and %.1f", c.name, got.hit5(), got.mrr(), want.hit5, want.mrr)
+			tb.Errorf("%s: hit@5 %.1f %%, MRR %.1f %%; committed are %.1f and %.1f", c.name, got.hit5(), got.mrr(), want.hit5, want.mrr)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (f *file) load(model string) (*set, batch, error) {
 	var last batch
 	for {
 		raw, err := readFrame(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		b, bad := batch{}, err
@@ -98,7 +98,7 @@ func (f *file) load(model string) (*set, batch, error) {
 // readFrame returns io.EOF at the end, and errFrame for what is damaged or broken off.
 func readFrame(r io.Reader) ([]byte, error) {
 	var head [frameHeader]byte
-	if _, err := io.ReadFull(r, head[:]); err == io.EOF {
+	if _, err := io.ReadFull(r, head[:]); errors.Is(err, io.EOF) {
 		return nil, err
 	} else if err != nil {
 		return nil, cutOff(err)
@@ -118,7 +118,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 }
 
 func cutOff(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errFrame
 	}
 	return err
@@ -132,8 +132,8 @@ func frame(payload []byte) []byte {
 
 // makeFile writes a set into a new file, which takes the place of what is at the path.
 func makeFile(path, model string, s *set, last batch) (_ *file, err error) {
-	beside := path + ".new"
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	beside := path + newSuffix
+	if err := remove(beside); err != nil {
 		return nil, err
 	}
 	out, err := os.OpenFile(beside, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the node names the file
@@ -164,6 +164,19 @@ func makeFile(path, model string, s *set, last batch) (_ *file, err error) {
 		return nil, err
 	}
 	return f, os.Rename(beside, path)
+}
+
+// newSuffix is that of a file which is being written in the place of another one.
+const newSuffix = ".new"
+
+// Remove removes what an Index left, of which no node runs.
+func Remove(path string) error { return errors.Join(remove(path), remove(path+newSuffix)) }
+
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // append adds a batch, or nothing.

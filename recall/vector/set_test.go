@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -159,10 +160,12 @@ func BenchmarkNearest(b *testing.B) {
 	for _, dims := range []int{256, 1536} {
 		b.Run(fmt.Sprint(dims), func(b *testing.B) {
 			rnd := rand.New(rand.NewPCG(1, 1))
+			heap := heapBytes()
 			s := newSet(dims)
 			for i := range 100_000 {
 				s.apply([]put{{id: fmt.Sprintf("0190f2a4-0000-7000-8000-%012d", i), place: place{fmt.Sprint("ns/", i%50), "private", "mid"}, Point: quantise(randomVector(rnd, dims))}})
 			}
+			heap = heapBytes() - heap
 			q := quantise(randomVector(rnd, dims))
 			for _, c := range []struct {
 				name string
@@ -175,7 +178,8 @@ func BenchmarkNearest(b *testing.B) {
 							b.Fatal(len(got), err)
 						}
 					}
-					b.ReportMetric(float64(s.bytes())/1e6, "MB")
+					b.ReportMetric(float64(s.bytes())/1e6, "MB-told")
+					b.ReportMetric(float64(heap)/1e6, "MB-heap")
 				})
 			}
 		})
@@ -183,3 +187,10 @@ func BenchmarkNearest(b *testing.B) {
 }
 
 const firstOfBench = 100
+
+func heapBytes() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
