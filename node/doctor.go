@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -138,11 +137,7 @@ func (n *Node) peerFacts(ctx context.Context) []peerFacts {
 
 // dials connects to an address as the client of peers does.
 func (n *Node) dials(ctx context.Context, addr string) error {
-	dial := n.cfg.DialContext
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	c, err := dial(ctx, "tcp", addr)
+	c, err := n.peerDial()(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/memd/memd/auth"
@@ -42,8 +43,14 @@ func (n *Node) serverTLS() *tls.Config {
 	return n.files.Server()
 }
 
+// peerDial connects to where peers may be, and nowhere else: their addresses are what gossip
+// and registry say.
+func (n *Node) peerDial() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return networks{n.cfg.PeerNetworks, isLoopback(n.httpAdvertise)}.dial(n.cfg.DialContext)
+}
+
 func (n *Node) clientConfig() wire.ClientConfig {
-	c := wire.ClientConfig{Dial: networks{n.cfg.PeerNetworks, isLoopback(n.httpAdvertise)}.dial(n.cfg.DialContext), APIKey: n.own.shown, Uncompressed: isLoopback(n.httpAdvertise)}
+	c := wire.ClientConfig{Dial: n.peerDial(), APIKey: n.own.shown, Uncompressed: isLoopback(n.httpAdvertise)}
 	if n.files != nil {
 		c.TLS = func(p wire.Peer) *tls.Config { return n.files.Peer(p.Name, p.Addr, n.clusterText) }
 		c.Trusted = func(s tls.ConnectionState, p wire.Peer) error {

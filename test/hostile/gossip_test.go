@@ -24,7 +24,9 @@ func gossipRows(_ *testing.T, _ *target) []row {
 }
 
 // seedURLs: a seed is host:port. There are no webhooks, and no door takes an address; peers'
-// addresses out of gossip are held to --peer-networks, and nothing follows a redirect.
+// addresses out of gossip are held to --peer-networks, and nothing follows a redirect. That no
+// packet leaves is counted in a network namespace: TestNoPacketWherePeersCannotBe of
+// test/deploy.
 func seedURLs(t *testing.T, _ *target) {
 	for _, seed := range []string{"http://169.254.169.254/", "http://[::1]", "http://[::1]:80/", "file:", "file:///etc/passwd", "gopher://127.0.0.1:70", "127.0.0.1", "a@b:1", ":7946", "127.0.0.1:http"} {
 		n, err := node.New(node.Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: "127.0.0.1:0", Join: []string{seed}})
