@@ -40,6 +40,7 @@ var hostileVerbs = [][]string{
 	{"search", "x", "--namespace", "X"}, {"search", "x", "--tier", "X"}, {"search", "x", "--by", "X"}, {"search", "x", "--as-agent", "X"},
 	{"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--namespace", "X"}, {"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--tier", "X"},
 	{"namespaces", "set", "a", "--id", "X"}, {"namespaces", "set", "a", "--parent", "X"}, {"agents", "register", "ai:a", "--type", "human", "--capabilities", "X"},
+	{"bench", "--namespace", "X"}, {"bench", "--mix", "X"},
 	{"keyring", "install", "X"}, {"keyring", "use", "X"}, {"keyring", "remove", "X"}, {"members", "add", "X"}, {"members", "remove", "X"},
 }
 
