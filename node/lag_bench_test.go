@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,8 +35,8 @@ func BenchmarkRecallElsewhere(b *testing.B) {
 }
 
 // BenchmarkIndexLag writes 1,000 memories a second for a minute to one node and looks at the
-// index each tenth of a second: how many changes it is behind, and what the heap holds after
-// a collection in the middle and at the end. Run it with -benchtime 1x.
+// index each tenth of a second: how many changes it is behind, every five seconds with what
+// the heap holds after a collection. Run it with -benchtime 1x.
 func BenchmarkIndexLag(b *testing.B) {
 	const rate, seconds = 1000, 60
 	n := startOne(b, func(c *Config) { c.Recall = true })
@@ -50,7 +52,7 @@ func BenchmarkIndexLag(b *testing.B) {
 	for range b.N {
 		var lag lagSamples
 		watching := lag.watch(n)
-		var middle float64
+		var heaps []float64
 		began := time.Now()
 		var wg sync.WaitGroup
 		next := make(chan int)
@@ -74,8 +76,10 @@ func BenchmarkIndexLag(b *testing.B) {
 			for due := int(time.Since(began).Seconds() * rate); sent < due; sent++ {
 				next <- sent
 			}
-			if middle == 0 && time.Since(began) > seconds/2*time.Second {
-				middle = heap()
+			if at := time.Since(began); at > time.Duration(len(heaps)+1)*5*time.Second {
+				heaps = append(heaps, heap())
+				s := n.index.Status()
+				b.Logf("%2.0f s: %5d behind, heap %3.0f MiB, %5.1f MiB on disk", at.Seconds(), s.Last-min(s.Seq, s.Last), heaps[len(heaps)-1], onDisk(b, n))
 			}
 		}
 		tick.Stop()
@@ -93,9 +97,23 @@ func BenchmarkIndexLag(b *testing.B) {
 		b.ReportMetric(float64(failed.Load()), "failed")
 		b.ReportMetric(float64(lag.sum)/float64(max(lag.count, 1)), "behind-mean")
 		b.ReportMetric(float64(lag.worst), "behind-max")
-		b.ReportMetric(middle, "MiB-at-30s")
-		b.ReportMetric(heap(), "MiB-at-60s")
+		b.ReportMetric(heaps[len(heaps)/2], "MiB-at-30s")
+		b.ReportMetric(heaps[len(heaps)-1], "MiB-at-60s")
 	}
+}
+
+// onDisk is the size of the index in MiB.
+func onDisk(b *testing.B, n *Node) (size float64) {
+	err := filepath.WalkDir(filepath.Join(n.cfg.DataDir, recallDir), func(_ string, d fs.DirEntry, err error) error {
+		if info, gone := d.Info(); err == nil && gone == nil && !d.IsDir() { // the library removes files while we look
+			size += float64(info.Size()) / (1 << 20)
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return size
 }
 
 // lagSamples is how many changes an index was behind, each tenth of a second.

@@ -38,6 +38,8 @@ type Index struct {
 	stored uint64 // up to here it is on disk, if the index has been there
 	moved  chan struct{}
 
+	incoming meter // of the goroutine that follows the feed
+
 	waiters int           // searches that wait for the index to get further
 	urge    chan struct{} // told when one begins to
 }
@@ -180,7 +182,7 @@ func (x *Index) drain(ctx context.Context, index bleve.Index, seq uint64, failed
 			return seq, err
 		}
 		pause = 10 * time.Millisecond
-		x.rest(ctx, took)
+		x.rest(ctx, took, x.incoming.tick(time.Now(), x.cfg.Feed.Seq()))
 	}
 }
 

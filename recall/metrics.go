@@ -25,10 +25,7 @@ func newMetrics(reg prometheus.Registerer, x *Index) *metrics {
 			Help: "Time of one search in the index.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
 	}
 	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "memd_recall_behind",
-		Help: "Places in the order of arrival that the index has not reached."}, func() float64 {
-		s := x.Status()
-		return float64(s.Last - min(s.Seq, s.Last))
-	})
+		Help: "Places in the order of arrival that the index has not reached."}, func() float64 { return float64(x.behind()) })
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "memd_recall_documents", Help: "Memories in the index."}, func() float64 {
 		return x.measure(func(i bleve.Index) float64 {
 			n, _ := i.DocCount()

@@ -65,9 +65,63 @@ func TestHurries(t *testing.T) {
 		t.Error("rests while somebody waits")
 	}
 	done()
+	f.seq = fewBehind
+	if x.hurries() || x.batchSize() != batchChanges {
+		t.Error("takes small batches, and is a good deal behind")
+	}
+	if x.incoming.rate = burst; x.hurries() || x.batchSize() != pacedChanges {
+		t.Error("takes large batches in a burst")
+	}
 	f.seq = maxBehind + 1
 	if !x.hurries() {
 		t.Error("rests far behind")
+	}
+}
+
+// TestRests: the further behind, the shorter, and never for long.
+func TestRests(t *testing.T) {
+	const took = 10 * time.Millisecond
+	for _, c := range []struct {
+		took   time.Duration
+		behind uint64
+		rate   float64
+		want   time.Duration
+	}{
+		{took, 0, 1000, restTimes * took},
+		{took, fewBehind / 2, 1000, restTimes * took / 2},
+		{took, fewBehind, 1000, 0},
+		{took, maxBehind, 1000, 0},
+		{took, maxBehind, burst, restTimes * took},
+		{time.Second, 0, 0, restAtMost},
+		{0, 10, 1000, 0},
+	} {
+		if got := restFor(c.took, c.behind, c.rate); got != c.want {
+			t.Errorf("after %s, %d behind, %.0f/s: %s, want %s", c.took, c.behind, c.rate, got, c.want)
+		}
+	}
+}
+
+// TestMeter: how many come is told by what came in the last second or more.
+func TestMeter(t *testing.T) {
+	var m meter
+	now := testNow
+	for _, c := range []struct {
+		later time.Duration
+		seq   uint64
+		want  float64
+	}{
+		{0, 5000, 0}, // what there was before says nothing
+		{500 * time.Millisecond, 6000, 0},
+		{500 * time.Millisecond, 7000, 2000},
+		{100 * time.Millisecond, 9000, 2000},
+		{1900 * time.Millisecond, 9000, 1000},
+		{time.Minute, 9000, 0},
+		{time.Second, 1, 0}, // another store
+	} {
+		now = now.Add(c.later)
+		if got := m.tick(now, c.seq); got != c.want {
+			t.Errorf("at %d: %.0f/s, want %.0f", c.seq, got, c.want)
+		}
 	}
 }
 
