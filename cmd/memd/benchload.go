@@ -64,7 +64,7 @@ func (c *benchConfig) load() (*benchLoad, error) {
 	c.conn.servers = servers
 	for i := range c.clients {
 		l.clients = append(l.clients, &benchClient{
-			door: l.doors[i%len(l.doors)], rnd: mrand.New(mrand.NewPCG(mrand.Uint64(), uint64(i))), //nolint:gosec // no secret
+			door: l.doors[i%len(l.doors)], rnd: mrand.New(mrand.NewPCG(mrand.Uint64(), uint64(i))), // #nosec G404 -- texts of a load, no secret
 			took: map[string][]int32{}, failed: map[benchFail]int{},
 		})
 	}
@@ -94,7 +94,7 @@ func (l *benchLoad) claim(ctx context.Context) error {
 // play is the load itself. It ends early, and well, when ctx does.
 func (l *benchLoad) play(ctx context.Context, stderr io.Writer) (time.Duration, error) {
 	for range benchFirst {
-		c := &benchClient{door: l.doors[0], rnd: mrand.New(mrand.NewPCG(mrand.Uint64(), 0))} //nolint:gosec // no secret
+		c := &benchClient{door: l.doors[0], rnd: mrand.New(mrand.NewPCG(mrand.Uint64(), 0))} // #nosec G404 -- texts of a load, no secret
 		if err := l.put(ctx, c); err != nil {
 			return 0, err
 		}
