@@ -24,11 +24,17 @@ func listen(t testing.TB, d *Door) (addr string, server *http.Server) {
 
 func listenWith(t testing.TB, d *Door, secure *tls.Config) (addr string, server *http.Server) {
 	t.Helper()
+	return serveWith(t, d, secure, ServerConfig{HeaderTimeout: 200 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
+}
+
+func serveWith(t testing.TB, d *Door, secure *tls.Config, c ServerConfig) (addr string, server *http.Server) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = NewServer(ServerConfig{Handler: d, Base: t.Context(), Log: d.Log, HeaderTimeout: 200 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
+	c.Handler, c.Base, c.Log = d, t.Context(), d.Log
+	server = NewServer(c)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(Listener(l, secure, d.Handshake)) }()
 	t.Cleanup(func() {

@@ -296,7 +296,9 @@ func TestKeepLonger(t *testing.T) {
 	if got := expiry(mid).ExpiresAt; !got.Equal(week) {
 		t.Errorf("the memory of tier mid ends at %s, before at %s", got, week)
 	}
-	writes, seq := counterOf(t, n, "memd_recall_kept_longer_total"), n.store.Seq()
+	const counter = "memd_recall_kept_longer_total" // counts a moment after what it counts is seen
+	waitFor(t, "it is counted", func() bool { return counterOf(t, n, counter) > 0 })
+	writes, seq := counterOf(t, n, counter), n.store.Seq()
 	if writes != 1 {
 		t.Errorf("%v writes, want 1", writes)
 	}
@@ -311,7 +313,8 @@ func TestKeepLonger(t *testing.T) {
 	if got := expiry(mid); !got.ExpiresAt.IsZero() {
 		t.Errorf("%+v", got)
 	}
-	if got := counterOf(t, n, "memd_recall_kept_longer_total"); got != 2 || n.store.Seq() != seq+1 {
+	waitFor(t, "that is counted, too", func() bool { return counterOf(t, n, counter) > 1 })
+	if got := counterOf(t, n, counter); got != 2 || n.store.Seq() != seq+1 {
 		t.Errorf("%v writes in all and %d new changes, want 2 and 1", got, n.store.Seq()-seq)
 	}
 }
