@@ -25,7 +25,7 @@ func advise(err error) (text string, known bool) {
 	case errors.Is(err, memory.ErrNoIndex):
 		return sentence(err) + "memory_list and memory_get work here.", true
 	case errors.As(err, &field):
-		return sentence(field) + "Correct " + field.Field + " and call again.", true
+		return inArguments(sentence(field) + "Correct " + field.Field + " and call again."), true
 	case errors.As(err, &clash):
 		return conflict(clash), true
 	case errors.As(err, &ambiguous):
@@ -59,6 +59,11 @@ func advise(err error) (text string, known bool) {
 		return sentence(err) + "Correct the arguments and call again.", true
 	}
 	return "Internal error; the node's log says more. Call again, a write with the same idempotency_key.", false
+}
+
+// inArguments names what a request may carry as an agent gives it.
+func inArguments(s string) string {
+	return strings.NewReplacer("Idempotency-Key", "idempotency_key", "If-Match", "if_match").Replace(s)
 }
 
 // sentence is an error's text as the first sentence of a longer one.

@@ -24,6 +24,8 @@ func TestAdvice(t *testing.T) {
 	}{
 		{ErrNotHere, []string{"not available on this node", "Use another tool"}, true},
 		{memory.ErrNoIndex, []string{"memory_list and memory_get work here"}, true},
+		{&memory.FieldError{Field: "Idempotency-Key", Problem: "was used for another request"}, []string{"idempotency_key was used for another request. Correct idempotency_key and call again."}, true},
+		{&memory.FieldError{Field: "If-Match", Problem: "is no token"}, []string{"Correct if_match and call again."}, true},
 		{&memory.FieldError{Field: "title", Problem: "is required"}, []string{"title is required. Correct title and call again."}, true},
 		{&memory.ConflictError{ExistingID: "abc", Namespace: "a"}, []string{"Its id is abc", "memory_update", "on_conflict merge or version"}, true},
 		{&memory.ConflictError{Namespace: "a"}, []string{"Choose another title."}, true},

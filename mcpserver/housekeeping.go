@@ -21,7 +21,7 @@ func (s *Server) promote(ctx context.Context, r *request) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		return answer{fmt.Sprintf("Copied %s into %s as %s; it stays where it is.\ntoken: %s", a.SourceID, to, a.CloneID, a.Token), struct {
+		return answer{fmt.Sprintf("Copied %s into %s as %s; it stays where it is.\ntoken: %s", plain(a.SourceID), to, a.CloneID, a.Token), struct {
 			Promoted bool   `json:"promoted"`
 			ID       string `json:"id"`
 			Source   string `json:"source_id"`
@@ -32,7 +32,7 @@ func (s *Server) promote(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{fmt.Sprintf("Promoted %s: tier %s, it does not expire.\ntoken: %s", m.ID, m.Tier, m.Token), struct {
+	return answer{fmt.Sprintf("Promoted %s: tier %s, it does not expire.\ntoken: %s", plain(m.ID), m.Tier, m.Token), struct {
 		Promoted bool   `json:"promoted"`
 		ID       string `json:"id"`
 		Tier     string `json:"tier"`
@@ -82,9 +82,9 @@ func (s *Server) links(ctx context.Context, r *request) (answer, error) {
 		return answer{}, err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d links of %s", len(links), id)
+	fmt.Fprintf(&text, "%d links of %s", len(links), plain(id))
 	for _, l := range links {
-		fmt.Fprintf(&text, "\n%s %s %s", l.SourceID, l.Relation, l.TargetID)
+		text.WriteString("\n" + l.line())
 	}
 	return answer{text.String(), struct {
 		Links []Link `json:"links"`

@@ -75,7 +75,7 @@ func (s *Server) fence(head string, p *Page) string {
 	write := func(about, content, id string, clipped bool) {
 		fmt.Fprintf(&b, "\n<%s %s>\n%s\n</%s>", mark, about, content, mark)
 		if clipped {
-			b.WriteString("\n(cut here; memory_get " + id + " shows it whole)")
+			b.WriteString("\n(cut here; memory_get " + plain(id) + " shows it whole)")
 		}
 	}
 	for i := range p.Standards {
@@ -174,6 +174,9 @@ func plain(s string) string {
 	}
 	return s
 }
+
+// line is a link in one line. Ids may be a writer's own, and are not inside a fence here.
+func (l *Link) line() string { return plain(l.SourceID) + " " + l.Relation + " " + plain(l.TargetID) }
 
 const snippetLen = 120
 

@@ -42,7 +42,7 @@ func (s *Server) store(ctx context.Context, r *request) (answer, error) {
 		what = "Was there already, or merged into what was there:"
 	}
 	text := fmt.Sprintf("%s %s %s in %s (tier %s, by %s; %s).\ntoken: %s",
-		what, out.ID, quote(out.Title), out.Namespace, out.Tier, out.AgentID, durable(out.Acks), out.Token)
+		what, plain(out.ID), quote(out.Title), out.Namespace, out.Tier, out.AgentID, durable(out.Acks), out.Token)
 	return answer{text, out}, nil
 }
 
@@ -74,11 +74,15 @@ func (s *Server) recall(ctx context.Context, r *request) (answer, error) {
 		return answer{}, err
 	}
 	page.clip()
-	head := found(len(page.Memories), "No memory matches. Try other words, a shorter context, or no namespace.")
+	none := "No memory matches. Try other words, a shorter context, or no namespace."
+	if page.Dropped > 0 {
+		none = "No memory that matches fits into the budget: give more budget_tokens"
+	}
+	head := found(len(page.Memories), none)
 	if page.Mode != "" && len(page.Memories) > 0 {
 		head += ", ranked by " + page.Mode
 	}
-	if page.Dropped > 0 {
+	if page.Dropped > 0 && len(page.Memories) > 0 {
 		head += fmt.Sprintf("; %d more did not fit into the budget", page.Dropped)
 	}
 	return answer{s.fence(head, &page), recalled{
@@ -139,7 +143,7 @@ func (s *Server) get(ctx context.Context, r *request) (answer, error) {
 	var text strings.Builder
 	text.WriteString(s.fence(head, &page))
 	for _, l := range m.Links {
-		fmt.Fprintf(&text, "\nlink: %s %s %s", l.SourceID, l.Relation, l.TargetID)
+		text.WriteString("\nlink: " + l.line())
 	}
 	return answer{text.String(), m}, nil
 }
@@ -202,7 +206,7 @@ func (s *Server) delete(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{"Deleted " + d.ID + ".\ntoken: " + d.Token, struct {
+	return answer{"Deleted " + plain(d.ID) + ".\ntoken: " + d.Token, struct {
 		Deleted bool   `json:"deleted"`
 		ID      string `json:"id"`
 		Token   string `json:"token"`
@@ -227,7 +231,7 @@ func (s *Server) link(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	text := fmt.Sprintf("Linked: %s %s %s.", out.SourceID, out.Relation, out.TargetID)
+	text := "Linked: " + out.line() + "."
 	if out.Token != "" {
 		text += "\ntoken: " + out.Token
 	}
