@@ -87,6 +87,23 @@ func TestProtocolErrors(t *testing.T) {
 			t.Errorf("%.40s: %d %s", body, status, said)
 		}
 	}
+	for body, code := range map[string]int{
+		``: -32600, `{`: -32700, `[]`: -32700, `{"jsonrpc":"1.0","id":1,"method":"ping"}`: -32700, `{"jsonrpc":"2.0","id":null,"method":"ping"}`: -32600,
+		`{"jsonrpc":"2.0","id":1,"method":"no/such"}`: -32601, `{"jsonrpc":"2.0","id":1,"method":"\u00e9\ud800"}`: -32601,
+	} {
+		status, said := send(t, New(Config{Service: f}).Handler(), body)
+		var got struct {
+			JSONRPC string
+			ID      *int
+			Error   struct {
+				Code    int
+				Message string
+			}
+		}
+		if err := json.Unmarshal([]byte(said), &got); err != nil || status != 400 || got.JSONRPC != "2.0" || got.ID != nil || got.Error.Code != code || got.Error.Message == "" {
+			t.Errorf("%s: %d %s, %v, want code %d", body, status, said, err, code)
+		}
+	}
 	if text, _, failed := call(t, session, "memory_get", `{"id":"i1"}`); failed {
 		t.Errorf("afterwards: %s", text)
 	}

@@ -124,12 +124,12 @@ func cacheable(_ context.Context, req mcp.Request, c *mcp.Cacheable) {
 // of a mesh may be asked the next time. Host and Origin, the time that a request may take
 // and the size of its body are checked by the door in front of it.
 func (s *Server) Handler() http.Handler {
-	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
+	return inForm(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s.mcp }, &mcp.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, PropagateRequestCancellation: true,
 		// The door knows the allowed hosts; the SDK's own guard knows only loopback, and
 		// would refuse what an operator has allowed behind a proxy.
 		DisableLocalhostProtection: true,
-	})
+	}))
 }
 
 // Serve speaks MCP on in and out, a message a line, until in ends or ctx does; neither is
