@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/memd/memd/auth"
@@ -56,5 +57,42 @@ func TestStandardsOfAPrincipal(t *testing.T) {
 	}
 	if _, err := n.RegisterAgent(ctx, memory.Agent{ID: "ai:b1", Type: "human", Capabilities: []string{}}, mine); !errors.Is(err, memory.ErrForbidden) {
 		t.Errorf("another one's agent: %v", err)
+	}
+}
+
+// A copy into a namespace above needs a key of that one too, is as private there as the memory
+// was, and remains its author's.
+func TestPromoteToOfAPrincipal(t *testing.T) {
+	n, all := startOne(t, nil), context.Background()
+	id := mustCreate(t, n, `{"title":"a","content":"x","namespace":"acme/ops","scope":"private"}`, keyed("")).ID
+	taken := mustCreate(t, n, `{"title":"taken","content":"secret","namespace":"acme"}`, keyed("")).ID
+	same := mustCreate(t, n, `{"title":"taken","content":"y","namespace":"acme/ops"}`, keyed("")).ID
+	before := n.store.Seq()
+	for _, c := range []struct {
+		names []string
+		id    string
+		want  error
+	}{
+		{[]string{"acme/ops"}, id, memory.ErrForbidden},
+		{[]string{"acme/ops"}, same, memory.ErrForbidden}, // nor does it learn of a title there
+		{[]string{"acme/dev"}, id, memory.ErrNotFound},
+		{[]string{"other"}, taken, memory.ErrNotFound},
+	} {
+		ctx := auth.With(all, &auth.Principal{Name: "tenant", Namespaces: c.names, Agents: []string{"ai:*"}})
+		if up, err := n.PromoteTo(ctx, c.id, "acme", httpapi.WriteOptions{Agent: "ai:tenant"}); !errors.Is(err, c.want) || errors.Is(err, memory.ErrConflict) {
+			t.Errorf("%q, %s: %+v, %v", c.names, c.id, up, err)
+		}
+	}
+	if got := n.store.Seq(); got != before {
+		t.Fatalf("%d changes", got-before)
+	}
+	ctx := auth.With(all, &auth.Principal{Name: "boss", Namespaces: []string{"acme"}, Agents: []string{"ai:*"}})
+	up, err := n.PromoteTo(ctx, id, "acme", httpapi.WriteOptions{Agent: "ai:boss"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := n.Get(all, up.CloneID, httpapi.ReadOptions{})
+	if err != nil || !strings.Contains(string(got.Body), `"scope":"private"`) || !strings.Contains(string(got.Body), `"agent_id":"ai:alice"`) {
+		t.Errorf("%s, %v", got.Body, err)
 	}
 }
