@@ -126,8 +126,8 @@ func TestCheckPeer(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		d.ServeHTTP(w, r)
-		if w.Code != http.StatusForbidden {
-			t.Errorf("%s %s: %d %s", r.Method, r.URL, w.Code, w.Body)
+		if w.Code != http.StatusForbidden || w.Header().Get("Connection") != "close" {
+			t.Errorf("%s %s: %d %v %s", r.Method, r.URL, w.Code, w.Header(), w.Body)
 		}
 	}
 	w := httptest.NewRecorder()

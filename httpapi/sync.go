@@ -78,7 +78,8 @@ func (c *call) checkPeer(name string) error {
 	}
 	if err := c.door.CheckPeer(connState(c.r), name); err != nil {
 		c.door.strangers.wrongPeer(c.r, err)
-		return c.door.refuse("peer", &problem{Status: http.StatusForbidden, Code: "WRONG_PEER", Text: err.Error()})
+		// A node whose certificate was good when it connected comes again with the one that it has now.
+		return c.door.refuse("peer", &problem{Status: http.StatusForbidden, Code: "WRONG_PEER", Text: err.Error(), Close: true})
 	}
 	return nil
 }

@@ -116,6 +116,7 @@ func (n *Node) reload() error {
 		changed, err := n.files.Reload()
 		if changed {
 			n.log.Info("certificates were read again", "expires", n.files.Expiry())
+			n.client.Close() // on kept connections the certificates of before would be judged for ever
 		}
 		errs = append(errs, err)
 	}

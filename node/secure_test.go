@@ -197,6 +197,12 @@ func TestCertificateRotation(t *testing.T) {
 		_, err := trust.RetireAuthority(dir)
 		must(err)
 	})
+	// No connection that was kept from before may stand in the way of what one node asks another.
+	for _, n := range nodes {
+		if s, err := n.Keyring(context.Background(), wire.KeyChange{Op: wire.KeyList}, false); err != nil || len(s.Unreachable) > 0 {
+			t.Errorf("%s asks the others: %+v, %v", n.Name(), s.Unreachable, err)
+		}
+	}
 	written := load.stop(t)
 	t.Logf("%d writes", written)
 	for _, err := range hail(t, old, nodes[0]) {

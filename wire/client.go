@@ -105,7 +105,8 @@ func (c *Client) transport(peer Peer) *http.Transport {
 	return t
 }
 
-// Close closes idle connections. Calls in flight and push streams are not touched.
+// Close closes idle connections, so that the next calls make new ones. Calls in flight and push
+// streams are not touched.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
