@@ -39,8 +39,10 @@ var ErrExists = errors.New("there is an authority already")
 
 // InitAuthority makes an authority in the folder dir, which is created with mode 0700.
 func InitAuthority(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, AuthorityKey)); err == nil {
-		return fmt.Errorf("%s: %w", dir, ErrExists)
+	for _, name := range []string{AuthorityKey, AuthorityCert} { // the key may be kept elsewhere
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("%s: %w", dir, ErrExists)
+		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

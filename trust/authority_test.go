@@ -132,6 +132,14 @@ func TestRenewAuthority(t *testing.T) {
 	if good(before) || !good(after) {
 		t.Errorf("after the retirement: old %t, new %t", good(before), good(after))
 	}
+	// Whoever keeps the key elsewhere must not get another authority instead.
+	elsewhere := newAuthority(t)
+	if err := os.Remove(filepath.Join(elsewhere, AuthorityKey)); err != nil {
+		t.Fatal(err)
+	}
+	if err := InitAuthority(elsewhere); !errors.Is(err, ErrExists) {
+		t.Errorf("an authority in the place of one whose key is kept elsewhere: %v", err)
+	}
 	// A renewal that was cut short between its two files.
 	other := newAuthority(t)
 	key, err := os.ReadFile(filepath.Join(other, AuthorityKey))
