@@ -246,6 +246,11 @@ func TestPrincipal(t *testing.T) {
 	if anybody.Own() != "" || anybody.Nameless() != "key:app" || nobody.Nameless() != "" || all("api-key").Nameless() != "" || (*Principal)(nil).Nameless() != "" {
 		t.Error("who writes if nobody says")
 	}
+	// Peers are kept from no namespace, so an admin of some is none of them.
+	some, every := &Principal{Scopes: 1 << Admin, Namespaces: []string{"acme"}}, &Principal{Scopes: 1 << Admin, Namespaces: []string{Everything}}
+	if some.May(Peer) || !some.May(Admin) || !some.May(Read) || !every.May(Peer) || !(&Principal{Scopes: 1 << Peer}).May(Peer) {
+		t.Error("who may replicate")
+	}
 	var self *Principal
 	if !self.May(Admin) || !self.Namespace("x") || !self.Agent("x") || self.Limited() || self.Own() != "" || self.May(Undeclared) {
 		t.Error("the node itself")

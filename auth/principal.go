@@ -38,6 +38,10 @@ func (p *Principal) May(s Scope) bool {
 		return false
 	case Public, Any:
 		return true
+	case Peer: // gives and takes memories of every namespace
+		if p != nil && p.Scopes&(1<<Peer) == 0 && !p.Everywhere() {
+			return false
+		}
 	}
 	return p == nil || p.Scopes&(1<<s|1<<Admin) != 0
 }

@@ -17,7 +17,7 @@ const (
 	Read             // read memories and how the node is
 	Write            // change memories
 	Peer             // replicate: what nodes ask of one another, every namespace of it
-	Admin            // everything, and what operators need
+	Admin            // everything, and what operators need; Peer only with all namespaces
 )
 
 var scopeNames = map[Scope]string{Public: "public", Any: "any", Read: "read", Write: "write", Peer: "peer", Admin: "admin"}

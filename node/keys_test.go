@@ -178,6 +178,10 @@ func TestBackupNeedsAllNamespaces(t *testing.T) {
 		if got := get(t, nodes[0], "/api/v1/backup", key); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %.80s, want %s", c.grant.Name, got, c.want)
 		}
+		// Nor may it pull all of it as a peer does.
+		if got := get(t, nodes[0], "/api/v1/sync/since?v=2&cursor=!", key); strings.HasPrefix(got, "403") != (c.want == "403") {
+			t.Errorf("%s pulls: %.80s", c.grant.Name, got)
+		}
 	}
 	// The last byte is here before the node has closed the one before, and it takes one at a time.
 	waitFor(t, "a backup for the admin", func() bool {
