@@ -49,7 +49,7 @@ func (n *node) call(limit time.Duration, method, path string, body []byte, heade
 		// when a connection breaks, and the history would not know.
 		r = io.MultiReader(bytes.NewReader(body))
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.http+path, r)
+	req, err := http.NewRequestWithContext(ctx, method, n.url()+path, r)
 	if err != nil {
 		return answer{err: err}
 	}

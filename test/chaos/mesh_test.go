@@ -4,6 +4,7 @@ package chaos
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -31,8 +32,9 @@ type mesh struct {
 	net   *network
 	nodes []*node
 	names []string
-	seq   atomic.Int64           // of names that clients give
-	key   atomic.Pointer[string] // that clients show; nil = none
+	seq   atomic.Int64                  // of names that clients give
+	key   atomic.Pointer[string]        // that clients show; nil = none
+	roots atomic.Pointer[x509.CertPool] // that clients trust now; nil = without TLS
 
 	ip     func(host int) string
 	expect int // nodes that the cluster began with
@@ -117,10 +119,14 @@ func (m *mesh) add(flags ...string) *node {
 	}
 	n.client = &http.Client{
 		// A redirect would be a bug; a proxy of the environment has no business here.
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, TLSClientConfig: m.trusting()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	m.must(m.net.add(name, n.proxy, n.http))
+	if m.roots.Load() != nil { // the proxy cannot tell who calls by TLS
+		n.proxy = n.http
+	} else {
+		m.must(m.net.add(name, n.proxy, n.http))
+	}
 	m.nodes = append(m.nodes, n)
 	m.names = append(m.names, name)
 	return n
