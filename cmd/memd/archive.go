@@ -71,7 +71,7 @@ func newArchiveList() *cobra.Command {
 				if quiet {
 					fmt.Fprintln(w, m.ID)
 				}
-				cells = append(cells, []string{m.ID, m.Namespace, stamp(&m.ArchivedAt), oneLine(m.ArchiveReason), oneLine(m.Title)})
+				cells = append(cells, []string{m.ID, m.Namespace, stamp(&m.ArchivedAt), m.ArchiveReason, m.Title})
 			}
 			if quiet {
 				return nil

@@ -72,7 +72,7 @@ func showHits(w io.Writer, r *client.Recalled, quiet bool) error {
 			continue
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%.2f", r.Hits[i].Score), m.ID, m.Namespace, stamp(&m.UpdatedAt), author(m), oneLine(m.Title) + conflictMark(m), clipped(m.Content),
+			fmt.Sprintf("%.2f", r.Hits[i].Score), m.ID, m.Namespace, stamp(&m.UpdatedAt), author(m), m.Title + conflictMark(m), clipped(m.Content),
 		})
 	}
 	if quiet {

@@ -73,7 +73,7 @@ func showStandard(w io.Writer, s *client.Standard) error {
 		return err
 	}
 	if err := fields(w, [][2]string{
-		{"namespace", s.Namespace}, {"parent", s.Parent}, {"id", s.ID}, {"title", oneLine(s.Title)}, {"governance", string(s.Governance)},
+		{"namespace", s.Namespace}, {"parent", s.Parent}, {"id", s.ID}, {"title", s.Title}, {"governance", string(s.Governance)},
 	}); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func newAgents() *cobra.Command {
 			rows := [][]string{{"AGENT", "TYPE", "REGISTERED", "SEEN", "CAPABILITIES"}}
 			for i := range list {
 				a := &list[i]
-				rows = append(rows, []string{a.AgentID, a.AgentType, stamp(&a.RegisteredAt), stamp(&a.LastSeenAt), oneLine(strings.Join(a.Capabilities, ", "))})
+				rows = append(rows, []string{a.AgentID, a.AgentType, stamp(&a.RegisteredAt), stamp(&a.LastSeenAt), strings.Join(a.Capabilities, ", ")})
 			}
 			return table(w, rows)
 		}}, nil

@@ -56,7 +56,7 @@ func showFull(w io.Writer, m *client.Full) error {
 
 func showMemory(w io.Writer, m *client.Memory) error {
 	rows := [][2]string{
-		{"id", m.ID}, {"title", oneLine(m.Title)}, {"namespace", m.Namespace}, {"tier", m.Tier + ", expires " + stamp(m.ExpiresAt)},
+		{"id", m.ID}, {"title", m.Title}, {"namespace", m.Namespace}, {"tier", m.Tier + ", expires " + stamp(m.ExpiresAt)},
 		{"tags", strings.Join(m.Tags, ", ")}, {"priority", fmt.Sprintf("%d, confidence %g", m.Priority, m.Confidence)},
 		{"by", author(m) + " (" + m.Source + ")"}, {"created", stamp(&m.CreatedAt)}, {"updated", stamp(&m.UpdatedAt)},
 		{"accessed", count(m.AccessCount, "time")},
@@ -112,7 +112,7 @@ func showRows(w io.Writer, rows []client.Memory, quiet bool) error {
 	for i := range rows {
 		m := &rows[i]
 		cells = append(cells, []string{
-			m.ID, m.Namespace, m.Tier, fmt.Sprint(m.Priority), stamp(&m.UpdatedAt), author(m), oneLine(m.Title) + conflictMark(m),
+			m.ID, m.Namespace, m.Tier, fmt.Sprint(m.Priority), stamp(&m.UpdatedAt), author(m), m.Title + conflictMark(m),
 		})
 	}
 	return table(w, cells)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/memd/memd/client"
 )
@@ -15,15 +16,25 @@ func fields(w io.Writer, rows [][2]string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
 		if r[1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", r[0], r[1])
+			fmt.Fprintf(t, "%s\t%s\n", r[0], oneLine(r[1]))
 		}
 	}
 	return t.Flush()
 }
 
-// oneLine keeps stored text from breaking a table: it may have line ends and tabs, and no
-// other control character.
-func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\t", " ").Replace(s) }
+// oneLine keeps stored text from breaking a table, or from showing another one: it may have
+// line ends and tabs, no other control character, and marks that turn the line around.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t', r == '\u2028', r == '\u2029':
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
 
 // clipped is the beginning of a content for a table.
 func clipped(s string) string {
@@ -41,5 +52,5 @@ func author(m *client.Memory) string {
 		AgentID string `json:"agent_id"`
 	}
 	_ = json.Unmarshal(m.Metadata, &meta) // what is none names nobody
-	return oneLine(orDash(meta.AgentID))
+	return orDash(meta.AgentID)
 }

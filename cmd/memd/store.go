@@ -63,7 +63,7 @@ func newStore() *cobra.Command {
 				what = "was there, or merged into what was there"
 			}
 			return fields(w, [][2]string{
-				{"id", s.ID}, {"title", oneLine(s.Title)}, {"namespace", s.Namespace}, {"tier", s.Tier}, {"by", s.AgentID},
+				{"id", s.ID}, {"title", s.Title}, {"namespace", s.Namespace}, {"tier", s.Tier}, {"by", s.AgentID},
 				{"result", what + ", durable on " + count(s.Acks, "node")}, {"token", s.Token},
 			})
 		}}, nil
@@ -144,7 +144,7 @@ func newUpdate() *cobra.Command {
 		}
 		return answer{u, func(w io.Writer) error {
 			return fields(w, [][2]string{
-				{"id", u.ID}, {"title", oneLine(u.Title)}, {"namespace", u.Namespace}, {"tier", u.Tier}, {"expires", stamp(u.ExpiresAt)},
+				{"id", u.ID}, {"title", u.Title}, {"namespace", u.Namespace}, {"tier", u.Tier}, {"expires", stamp(u.ExpiresAt)},
 				{"result", "updated, durable on " + count(u.Acks, "node")}, {"token", u.Token},
 			})
 		}}, nil
