@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/memd/memd/auth"
 	"github.com/memd/memd/httpapi"
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/recall"
@@ -107,6 +108,9 @@ func (n *Node) find(ctx context.Context, q httpapi.Query, opt httpapi.ReadOption
 		return out, nil, nil
 	}
 	s := n.newSeek(ctx, q, all)
+	if something, err := s.narrow(); err != nil || !something {
+		return out, nil, err
+	}
 	if err := s.byID(); err != nil {
 		return out, nil, err
 	}
@@ -204,6 +208,28 @@ func (n *Node) newSeek(ctx context.Context, q httpapi.Query, all bool) *seek {
 		Since: q.Filter.Since, Until: q.Filter.Until, As: q.AsAgent,
 	}}
 	return s
+}
+
+// maxNarrow is how many namespaces the index is told to look in.
+const maxNarrow = 1000
+
+// narrow has the indexes look only where the principal may see. What may not be shown is not shown
+// in any case (judge), but it would use up the candidates. It reports whether there is anything.
+func (s *seek) narrow() (something bool, err error) {
+	if p, _ := auth.From(s.ctx); p.Everywhere() {
+		return true, nil
+	}
+	err = s.n.view(s.ctx, func(tx *storage.Tx) error {
+		may, more := tx.Namespaces(maxNarrow)
+		if s.chain != nil && !more {
+			may = slices.DeleteFunc(may, func(ns string) bool { return !slices.Contains(s.chain, ns) })
+		}
+		if something = len(may) > 0; !more {
+			s.query.Namespaces = may
+		}
+		return nil
+	})
+	return something, err
 }
 
 // wanted is how many hits the answer needs.

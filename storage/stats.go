@@ -50,6 +50,21 @@ func (tx *Tx) Stats() (Stats, error) {
 	return st, nil
 }
 
+// Namespaces are those of live memories that the guard lets be seen, at most limit of them; more
+// tells that there are others. They are in no order that means anything.
+func (tx *Tx) Namespaces(limit int) (names []string, more bool) {
+	tx.eachCount(countNamespace, func(ns string, _ int64) {
+		switch {
+		case tx.guard != nil && !tx.guard.Namespace(ns):
+		case len(names) == limit:
+			more = true
+		default:
+			names = append(names, ns)
+		}
+	})
+	return names, more
+}
+
 // guarded counts what the guard lets be seen, by looking at all of it: the counters know
 // namespaces and tiers, not the tiers of a namespace. It says nothing of the store as a whole.
 func (tx *Tx) guarded() (Stats, error) {
