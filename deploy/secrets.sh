@@ -37,7 +37,7 @@ principal() { # NAME FILE FLAG...
 	mv "$file.new" "$file"
 	echo "$file" >&2
 }
-principal peer peer.key --scopes peer
+principal peer peer.key --scopes peer,read # of no namespace: read is for memd status beside a node
 principal admin admin.key --scopes admin --namespaces '*' --agents '*'
 principal agent agent.key --scopes read,write --namespaces '*' --agents '*'
 principal metrics metrics.key --scopes read

@@ -3,6 +3,7 @@ package deploy
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,6 +40,7 @@ func TestCompose(t *testing.T) {
 	if !strings.Contains(dockerfile, "USER 65532:65532") || !strings.Contains(dockerfile, `ENTRYPOINT ["/usr/local/bin/memd"]`) {
 		t.Fatal("the image runs something else, or as somebody else, than this test")
 	}
+	var status *exec.Cmd
 	for _, n := range []string{"n1", "n2", "n3"} {
 		s, ok := file.Services[n]
 		if !ok || !s.Read_only || len(s.Cap_drop) != 1 {
@@ -61,9 +63,15 @@ func TestCompose(t *testing.T) {
 			}
 			files["/run/secrets/"+target] = filepath.Join(secrets, filepath.Base(named.File))
 		}
+		if n == "n1" { // docker compose exec n1 memd status
+			status = h.command(n, files, nil, env, memd(t), "status")
+		}
 		start(t, h.command(n, files, map[string]string{"/var/lib/memd": dataOf(t)}, env, append([]string{memd(t)}, s.Command...)...))
 	}
 	writeAndRead(t, h, secrets)
+	if out, err := status.CombinedOutput(); err != nil || !strings.Contains(string(out), "2 of 3 members") {
+		t.Errorf("memd status in a container: %v %s", err, out)
+	}
 }
 
 // TestUnit does the same with the command, the credentials and the configuration of the unit.
