@@ -107,7 +107,7 @@ func TestFlippedPayloadIsADefect(t *testing.T) {
 func TestUnknownFieldsSurvive(t *testing.T) {
 	v := versionOf(dot(1, 1))
 	v.sum = Hash{}
-	v.Ext = protowire.AppendVarint(protowire.AppendTag(nil, 7, protowire.VarintType), 300)
+	v.Ext = protowire.AppendVarint(protowire.AppendTag(nil, 8, protowire.VarintType), 300)
 	v.Ext = protowire.AppendString(protowire.AppendTag(v.Ext, 900, protowire.BytesType), "later")
 	r := Record{Key: testKey, Versions: []Version{v}}
 	r.Ext = protowire.AppendFixed32(protowire.AppendTag(nil, 6, protowire.Fixed32Type), 7)

@@ -25,6 +25,9 @@ type Merged struct {
 // one byte string; HLC plays no part in it. With seen the same holds over states that the protocol can reach. Twins of equal content
 // stay siblings: only the view collapses them.
 //
+// A copy (Version.Kept) also goes, into the context, if one side has seen what it is a copy of and has neither that nor another copy:
+// there somebody has written who had decided about it.
+//
 // The caller must, in the same commit, add remote.Context to the node's clock (context absorb), and must have un-covered a dot that
 // it holds only in quarantine. Merging records of two keys is a bug of the caller and panics.
 func Merge(local, remote Record, seen func(clock.Dot) bool) Merged {
@@ -43,6 +46,7 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 	var m Merged
 	l, r := local.Versions, remote.Versions
 	out := make([]Version, 0, max(len(l), len(r)))
+	var undone []clock.Dot // of copies, superseded without having been seen
 	for len(l) > 0 || len(r) > 0 {
 		side := 0
 		switch {
@@ -54,7 +58,11 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 			side = l[0].Dot.Compare(r[0].Dot)
 		}
 		if side > 0 { // only there
-			if d := r[0].Dot; !hasSeen(d) && !remote.Context.Contains(d) {
+			switch d := r[0].Dot; {
+			case hasSeen(d) || remote.Context.Contains(d):
+			case local.decided(&r[0], hasSeen):
+				undone = append(undone, d)
+			default:
 				out = append(out, r[0])
 				m.Changed = true
 			}
@@ -63,6 +71,10 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 		}
 		switch d := l[0].Dot; {
 		case remote.Context.Contains(d) || local.Context.Contains(d):
+			m.Dropped = append(m.Dropped, l[0])
+			m.Changed = true
+		case side < 0 && remote.decided(&l[0], remote.Context.Contains):
+			undone = append(undone, d)
 			m.Dropped = append(m.Dropped, l[0])
 			m.Changed = true
 		default:
@@ -81,12 +93,18 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 		Lost: joinMarks(local.Lost, remote.Lost, MaxLost), Idems: joinMarks(local.Idems, remote.Idems, MaxIdems),
 		Ext: joinExt(local.Ext, remote.Ext),
 	}
-	if !local.Context.Covers(remote.Context) {
+	if past := clock.Of(undone...); !local.Context.Covers(remote.Context) || !local.Context.Covers(past) {
 		m.Record.Context = local.Context.Clone()
 		m.Record.Context.Union(remote.Context)
+		m.Record.Context.Union(past)
 		m.Changed = true
 	}
 	m.Changed = m.Changed || !slices.Equal(m.Record.Lost, local.Lost) || !slices.Equal(m.Record.Idems, local.Idems) ||
 		!bytes.Equal(m.Record.Ext, local.Ext)
 	return m
+}
+
+// decided tells that a record has seen what v is a copy of, and has nothing left of it.
+func (r Record) decided(v *Version, seen func(clock.Dot) bool) bool {
+	return v.Kept != (Kept{}) && seen(v.Kept.Dot) && r.copyOf(v.Kept) == nil
 }

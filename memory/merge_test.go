@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 
@@ -134,6 +135,8 @@ type replica struct {
 	issued uint64
 	row    Record
 	clock  clock.Clock
+	asked  clock.Clock // what somebody wrote here
+	past   clock.Clock // and of what somebody wrote, what a later write here has decided about
 }
 
 func (n *replica) write(t *rapid.T, token *clock.Clock, deleted bool) {
@@ -153,6 +156,29 @@ func (n *replica) write(t *rapid.T, token *clock.Clock, deleted bool) {
 	}
 	n.row = m.Record
 	n.clock.Add(d)
+	n.asked.Add(d)
+	for _, v := range m.Dropped {
+		n.past.Add(v.Origin().Dot)
+	}
+}
+
+// keep makes a copy of what the replica shows, as a node does after a recall.
+func (n *replica) keep(t *rapid.T) {
+	w := n.row.View().Winner
+	if w == nil || w.Deleted {
+		return
+	}
+	n.issued++
+	v := Version{Dot: clock.Dot{Origin: n.origin, Counter: n.issued}, Stamp: n.row.StampAfter(nil) + 1, Kept: w.Origin()}
+	if v.Deleted = rapid.IntRange(0, 3).Draw(t, "over") == 0; !v.Deleted {
+		v.Value, v.Content = w.Value, w.Content
+	}
+	m, err := n.row.Supersede(v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.row = m.Record
+	n.clock.Add(v.Dot)
 }
 
 func (n *replica) apply(m mutant.Set, row Record) Merged {
@@ -175,11 +201,17 @@ func history(t *rapid.T, m mutant.Set) (nodes []*replica, sent []Record, superse
 	}
 	for range rapid.IntRange(1, 25).Draw(t, "steps") {
 		n := nodes[rapid.IntRange(0, 2).Draw(t, "node")]
-		switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
+		switch op := rapid.IntRange(0, 11).Draw(t, "op"); {
+		case op > 9:
+			n.keep(t)
 		case op < 3:
 			n.write(t, nil, op == 2)
 		case op == 3: // with the token of what some node shows
-			token := nodes[rapid.IntRange(0, 2).Draw(t, "reader")].row.View().Token
+			shown := nodes[rapid.IntRange(0, 2).Draw(t, "reader")].row
+			token := shown.View().Token
+			if slices.ContainsFunc(shown.Versions, func(v Version) bool { return v.Kept != Kept{} && !n.clock.Contains(v.Dot) }) {
+				continue // of what an unknown dot is a copy is unknown, and Vouch says to wait for it
+			}
 			n.write(t, &token, false)
 		case len(sent) == 0:
 			continue
@@ -227,6 +259,23 @@ func checkHistory(t *rapid.T, m mutant.Set) {
 			}
 		}
 	}
+	// What somebody wrote, or a copy of it, is there as long as nobody who had read either has written, and no longer.
+	var asked, past, left clock.Clock
+	for _, n := range nodes {
+		asked.Union(n.asked)
+		past.Union(n.past)
+	}
+	for _, v := range end.Versions {
+		left.Add(v.Origin().Dot)
+	}
+	if gone := asked.Minus(past).Minus(left).Minus(end.Context); !gone.Empty() {
+		t.Fatalf("%s was lost to a copy", gone)
+	}
+	for d := range dotsOf(left) {
+		if past.Contains(d) {
+			t.Fatalf("%s is back in a copy", d)
+		}
+	}
 	// Any order of the same messages ends in the same row.
 	fresh := &replica{origin: 9, row: Record{Key: testKey}}
 	order := rapid.Permutation(sent).Draw(t, "order")
@@ -241,6 +290,106 @@ func checkHistory(t *rapid.T, m mutant.Set) {
 	}
 }
 
+func dotsOf(c clock.Clock) iter.Seq[clock.Dot] {
+	return func(yield func(clock.Dot) bool) {
+		for o, iv := range c.Ranges() {
+			for n := iv.Lo; n <= iv.Hi; n++ {
+				if !yield(clock.Dot{Origin: o, Counter: n}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// TestCopyLaws: merges of states with copies are a join, too, as far as the protocol reaches them.
+func TestCopyLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		_, sent, _ := history(t, 0)
+		if len(sent) == 0 {
+			return
+		}
+		draw := func(name string) Record { return sent[rapid.IntRange(0, len(sent)-1).Draw(t, name)] }
+		a, b, c := draw("a"), draw("b"), draw("c")
+		ab := join(a, b)
+		if bytesOf(ab) != bytesOf(join(b, a)) {
+			t.Fatalf("not commutative:\n%+v\n%+v", ab, join(b, a))
+		}
+		if x, y := join(ab, c), join(a, join(b, c)); bytesOf(x) != bytesOf(y) {
+			t.Fatalf("not associative:\n%+v\n%+v", x, y)
+		}
+		for _, below := range []Record{ab, a, b} {
+			if again := Merge(ab, below, nil); again.Changed || bytesOf(again.Record) != bytesOf(ab) {
+				t.Fatalf("not idempotent or not inflationary: %+v", again)
+			}
+		}
+	})
+}
+
+// TestCopies: nobody has to know of a copy that a node made by itself.
+func TestCopies(t *testing.T) {
+	one := versionOf(dot(1, 1))
+	start := Record{Key: testKey, Versions: []Version{one}}
+	write := func(r Record, v Version, token *clock.Clock) Record {
+		t.Helper()
+		v.Stamp = r.StampAfter(nil) + 1
+		m, err := r.Supersede(v, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Record
+	}
+	text := func(d clock.Dot, text string) Version {
+		return Version{Dot: d, Value: testValue(text), Content: HashOf(text)}
+	}
+	copied := func(r Record, d clock.Dot) Record {
+		return write(r, Version{Dot: d, Value: one.Value, Content: one.Content, Kept: r.View().Winner.Origin()}, nil)
+	}
+	kept := copied(start, dot(2, 1))
+	twice := copied(kept, dot(2, 2))
+	over := Version{Dot: dot(6, 1), Deleted: true, Kept: one.Origin()}
+	token := start.View().Token
+	beside := Merge(start, Record{Key: testKey, Versions: []Version{{Dot: dot(3, 7), Stamp: 1, Value: testValue("else"), Content: HashOf("else")}}}, nil).Record
+	for name, c := range map[string]struct {
+		got       Record
+		want      []clock.Dot
+		live      bool
+		conflicts int
+	}{
+		"a deletion":                 {join(kept, write(start, Version{Dot: dot(3, 1), Deleted: true}, nil)), []clock.Dot{dot(3, 1)}, false, 0},
+		"a deletion, copied twice":   {join(twice, write(start, Version{Dot: dot(3, 1), Deleted: true}, nil)), []clock.Dot{dot(3, 1)}, false, 0},
+		"a deletion of the copy":     {join(copied(start, dot(4, 1)), write(kept, Version{Dot: dot(3, 1), Deleted: true}, nil)), []clock.Dot{dot(3, 1)}, false, 0},
+		"an update":                  {join(kept, write(start, text(dot(3, 1), "new"), nil)), []clock.Dot{dot(3, 1)}, true, 0},
+		"with the token of before":   {write(kept, text(dot(3, 1), "new"), &token), []clock.Dot{dot(3, 1)}, true, 0},
+		"with that of another copy":  {write(join(kept, copied(start, dot(4, 1))), text(dot(3, 1), "new"), ptr(clock.Of(dot(4, 1)))), []clock.Dot{dot(3, 1)}, true, 0},
+		"its time was over":          {write(start, over, nil), []clock.Dot{dot(6, 1)}, false, 0},
+		"over, and kept elsewhere":   {join(kept, write(start, over, nil)), []clock.Dot{dot(2, 1), dot(6, 1)}, true, 0},
+		"over, and changed":          {join(write(start, text(dot(3, 1), "new"), nil), write(start, over, nil)), []clock.Dot{dot(3, 1)}, true, 0},
+		"two copies":                 {join(kept, copied(start, dot(4, 1))), []clock.Dot{dot(2, 1), dot(4, 1)}, true, 0},
+		"what nobody had read stays": {join(kept, beside), []clock.Dot{dot(2, 1), dot(3, 7)}, true, 1},
+	} {
+		v := c.got.View()
+		if !slices.Equal(c.got.Dots(), c.want) || v.Live != c.live || v.Conflicts != c.conflicts {
+			t.Errorf("%s: %v, live %v, %d conflicts", name, c.got.Dots(), v.Live, v.Conflicts)
+		}
+	}
+	if w := join(kept, beside).View().Winner; w.Dot != dot(2, 1) {
+		t.Errorf("%s is shown", w.Dot)
+	}
+	late := beside
+	late.Versions = slices.Clone(late.Versions)
+	late.Versions[1].sum, late.Versions[1].Stamp = Hash{}, one.Stamp+1
+	if w := join(kept, late).View().Winner; w.Dot != dot(3, 7) {
+		t.Errorf("a copy is later than what was written after what it is a copy of: %s", w.Dot)
+	}
+	foreign := Version{Dot: dot(5, 1), Stamp: 1 << 40, Value: one.Value, Kept: Kept{Dot: dot(9, 9)}}
+	if _, err := kept.Supersede(foreign, nil); err == nil {
+		t.Error("a copy of what is not here was taken")
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
 func TestMutantsAreNoticed(t *testing.T) {
 	x, y := versionOf(dot(1, 1)), versionOf(dot(2, 2))
 	twin := versionOf(dot(2, 1)) // says what x says
@@ -251,6 +400,11 @@ func TestMutantsAreNoticed(t *testing.T) {
 	}
 	if got := Merge(local, Record{Key: testKey, Versions: []Version{twin}}, nil).Record; len(got.Versions) != 2 || got.View().Conflicts != 0 {
 		t.Errorf("twins: %d siblings, %d conflicts", len(got.Versions), got.View().Conflicts)
+	}
+	copied := Record{Key: testKey, Versions: []Version{{Dot: dot(3, 3), Stamp: 500, Value: x.Value, Kept: x.Origin()}}, Context: clock.Of(x.Dot)}
+	gone := Record{Key: testKey, Versions: []Version{{Dot: dot(2, 9), Stamp: 400, Deleted: true}}, Context: clock.Of(x.Dot)}
+	if got := MergeWith(mutant.CopyIsAWrite, gone, copied, nil).Record; !got.View().Live {
+		t.Error("CopyIsAWrite did not undo the deletion")
 	}
 	superseded := Record{Key: testKey, Versions: []Version{y}, Context: clock.Of(x.Dot)}
 	if got := MergeWith(mutant.SeenByClockOnly, superseded, local, nil).Record; len(got.Versions) != 2 {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
@@ -19,6 +20,10 @@ func MergeWith(m mutant.Set, local, remote Record, seen func(clock.Dot) bool) Me
 	var out Merged
 	if m.Has(mutant.ReviveCovered) {
 		seen = nil
+	}
+	if m.Has(mutant.CopyIsAWrite) {
+		local.Key = remote.Key
+		return merge(written(local), written(remote), func(d clock.Dot) bool { return local.Context.Contains(d) || seen != nil && seen(d) })
 	}
 	if m.Has(mutant.SeenByClockOnly) || m.Has(mutant.ReviveCovered) {
 		local.Key = remote.Key
@@ -71,6 +76,16 @@ func (r Record) ViewWith(m mutant.Set) View {
 	}
 	w.Live = w.Winner != nil && !w.Winner.Deleted
 	return w
+}
+
+// written is a record whose copies pass for what somebody wrote. Their sums stay.
+func written(r Record) Record {
+	r.Versions = slices.Clone(r.Versions)
+	for i := range r.Versions {
+		r.Versions[i].Sum(r.Key)
+		r.Versions[i].Kept = Kept{}
+	}
+	return r
 }
 
 // revived gives a merge that forgot the local context a state that can be stored: what was revived leaves the context.

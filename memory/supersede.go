@@ -9,13 +9,27 @@ import (
 
 // supersedes tells whether a write with the token takes the place of the sibling. Deleted siblings go with any write: nobody reads
 // them, and they would pile up.
-func supersedes(token *clock.Clock, v *Version) bool {
-	return token == nil || v.Deleted || token.Contains(v.Dot)
+func (r Record) supersedes(token *clock.Clock, v *Version) bool {
+	return token == nil || v.Deleted && v.Kept == (Kept{}) || r.Read(*token, v)
+}
+
+// Read tells whether a reader with the token has read the sibling: it, what it is a copy of, or another copy of that.
+func (r Record) Read(token clock.Clock, v *Version) bool {
+	if token.Contains(v.Dot) || v.Kept != (Kept{}) && token.Contains(v.Kept.Dot) {
+		return true
+	}
+	for i := range r.Versions {
+		if other := &r.Versions[i]; other.Dot != v.Dot && other.Origin() == v.Origin() && token.Contains(other.Dot) {
+			return true
+		}
+	}
+	return false
 }
 
 // Supersede is a local write. Without a token v takes the place of every sibling held here; with one, of exactly the token's dots.
 // Superseded conflict losers (live, not the view's winner, other content) leave a digest in Lost, superseded idempotency keys in
-// Idems. Merged.Dropped has the versions that went.
+// Idems. Merged.Dropped has the versions that went. A copy (Version.Kept) takes the place of what it is a copy of, and of other copies
+// of that, whatever the token.
 //
 // A token dot that this record neither holds nor has superseded goes into the context: the writer had read that version, so it must
 // die when it arrives. That is right only for dots of this very key: a context is absorbed into clocks, so a foreign dot in it would
@@ -43,12 +57,36 @@ func (r Record) checkNew(v *Version, token *clock.Clock) error {
 		return fmt.Errorf("%s: a version has a value or is a deletion", v.Dot)
 	case len(v.Value) > MaxValue:
 		return fieldErrorf("body", "is more than %d bytes at rest", MaxValue)
+	case v.Kept != (Kept{}) && !v.Idem.IsZero():
+		return fmt.Errorf("%s: a copy that was asked for", v.Dot)
+	case v.Kept != (Kept{}) && r.copyOf(v.Kept) == nil:
+		return fmt.Errorf("%s: a copy of %s, of which nothing is here", v.Dot, v.Kept.Dot)
 	case len(v.Agent) > MaxAgentLen:
 		return fieldErrorf("agent_id", "is more than %d bytes", MaxAgentLen)
 	case token != nil && token.Count() > MaxSiblings:
 		return fieldErrorf("If-Match", "names more versions than one memory can have")
 	}
 	return nil
+}
+
+// copyOf is a sibling that is what k says, or a copy of it; nil if there is none.
+func (r Record) copyOf(k Kept) *Version {
+	for i := range r.Versions {
+		if v := &r.Versions[i]; v.Origin() == k {
+			return v
+		}
+	}
+	return nil
+}
+
+// OneOrigin tells that all siblings stand for one version that somebody wrote.
+func (r Record) OneOrigin() bool {
+	for i := range r.Versions {
+		if r.Versions[i].Origin() != r.Versions[0].Origin() {
+			return false
+		}
+	}
+	return true
 }
 
 func (r Record) supersede(v Version, token *clock.Clock) Merged {
@@ -58,7 +96,7 @@ func (r Record) supersede(v Version, token *clock.Clock) Merged {
 	var idems []IdemMark
 	for i := range r.Versions {
 		old := &r.Versions[i]
-		if !supersedes(token, old) {
+		if copied := v.Kept != (Kept{}); copied && old.Origin() != v.Kept || !copied && !r.supersedes(token, old) {
 			m.Record.Versions = append(m.Record.Versions, *old)
 			continue
 		}
@@ -71,7 +109,7 @@ func (r Record) supersede(v Version, token *clock.Clock) Merged {
 			idems = append(idems, IdemMark{Dot: old.Dot, Stamp: old.Stamp, Idem: old.Idem, Content: old.content()})
 		}
 	}
-	if token != nil {
+	if token != nil && v.Kept == (Kept{}) {
 		// What of the token is a sibling went above; the rest the writer had read and this node has not.
 		m.Record.Context.Union(*token)
 	}

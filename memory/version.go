@@ -21,12 +21,34 @@ type Version struct {
 	Value   []byte // the kind's document, verbatim for ever; empty if and only if deleted
 	Content Hash   // hash of what the user said, without server-made fields: equal contents collapse in the view
 	Idem    Hash   // hash of the Idempotency-Key, zero = none
+	Kept    Kept   // what this is a copy of that nobody asked for; zero = somebody wrote it
 	Ext     []byte // fields of newer versions, verbatim
 
 	// Invariant: if not zero, it is the sum of the fields above under the record's key. Set by decoding and by Sum; a Version is
 	// not changed after either. Guarded by DecodeRecord, which compares.
 	sum Hash
 }
+
+// Kept says that a version is what a node made of another one by itself, with another time to live or, when that was over, a deletion,
+// and of which. Whoever writes has
+// decided about what somebody wrote, and has not to know of such copies: a write that has seen the version has seen them all, be it
+// older or concurrent (Merge, Supersede). So what was deleted does not come back with a copy, and an update has no conflict with one. Among copies of the same one, what is live
+// goes before a deletion, as everywhere.
+type Kept struct {
+	Dot   clock.Dot   // of the version that somebody wrote, be there copies between
+	Stamp clock.Stamp // of it: a copy ranks as what it is a copy of
+}
+
+// Origin is the version that somebody wrote: itself, or what it is a copy of.
+func (v *Version) Origin() Kept {
+	if v.Kept != (Kept{}) {
+		return v.Kept
+	}
+	return Kept{v.Dot, v.Stamp}
+}
+
+// keptSize is the bytes of a Kept: origin, counter and stamp, big endian.
+const keptSize = 24
 
 // Numbers of the payload's fields, ascending. From firstVersionExt on: unknown, kept in Ext.
 const (
@@ -36,7 +58,8 @@ const (
 	fieldValue      = 4
 	fieldContent    = 5
 	fieldIdem       = 6
-	firstVersionExt = 7
+	fieldKept       = 7
+	firstVersionExt = 8
 )
 
 // Sum is the checksum that travels beside the payload, so that damage is seen per version: SHA-256 cut to 128 bits over key, dot
@@ -48,6 +71,13 @@ func (v *Version) Sum(k Key) Hash {
 		putScratch(s)
 	}
 	return v.sum
+}
+
+// Sound tells whether the checksum that the version came with is that of its fields.
+func (v *Version) Sound(k Key) bool {
+	again := *v
+	again.sum = Hash{}
+	return again.Sum(k) == v.Sum(k)
 }
 
 // sumInto also hands back the buffer, which then holds the summed bytes with the payload as its tail.
@@ -103,6 +133,9 @@ func (v *Version) payloadSize() int {
 	if !v.Idem.IsZero() {
 		n += 2 + len(v.Idem)
 	}
+	if v.Kept != (Kept{}) {
+		n += 2 + keptSize
+	}
 	return n
 }
 
@@ -128,6 +161,13 @@ func (v *Version) appendPayload(b []byte) []byte {
 	if !v.Idem.IsZero() {
 		b = protowire.AppendTag(b, fieldIdem, protowire.BytesType)
 		b = protowire.AppendBytes(b, v.Idem[:])
+	}
+	if k := v.Kept; k != (Kept{}) {
+		b = protowire.AppendTag(b, fieldKept, protowire.BytesType)
+		b = protowire.AppendVarint(b, keptSize)
+		b = binary.BigEndian.AppendUint64(b, uint64(k.Dot.Origin))
+		b = binary.BigEndian.AppendUint64(b, k.Dot.Counter)
+		b = binary.BigEndian.AppendUint64(b, uint64(k.Stamp))
 	}
 	return append(b, v.Ext...)
 }
@@ -187,6 +227,10 @@ func (v *Version) decodePayload(payload []byte) error {
 	switch {
 	case v.Deleted && len(v.Value) > 0:
 		return errors.New("a deletion with a value")
+	case v.Kept != (Kept{}) && !v.Idem.IsZero():
+		return errors.New("a copy that was asked for")
+	case v.Kept.Dot == v.Dot:
+		return errors.New("a copy of itself")
 	case v.payloadSize() != len(payload):
 		return errMinimal
 	}
@@ -209,6 +253,17 @@ func (v *Version) setBytes(num protowire.Number, x []byte) error {
 		return setHash(&v.Content, x)
 	case fieldIdem:
 		return setHash(&v.Idem, x)
+	case fieldKept:
+		if len(x) != keptSize {
+			return errShape
+		}
+		v.Kept = Kept{
+			Dot:   clock.Dot{Origin: clock.Origin(binary.BigEndian.Uint64(x)), Counter: binary.BigEndian.Uint64(x[8:])},
+			Stamp: clock.Stamp(binary.BigEndian.Uint64(x[16:])),
+		}
+		if v.Kept.Dot.Counter == 0 || v.Kept.Dot.Counter > clock.MaxCounter {
+			return errShape
+		}
 	default:
 		return errShape
 	}

@@ -15,7 +15,8 @@ type View struct {
 	Token     clock.Clock // dots of all siblings: the If-Match of a write that has seen this
 }
 
-// View is a pure function of the siblings. The winner is the live one with the greatest (stamp, origin, counter); a deletion wins only
+// View is a pure function of the siblings. The winner is the live one with the greatest (stamp, origin, counter), of what it is a copy
+// of first; a deletion wins only
 // when nothing is live, whatever its stamp, because a tombstone may be pruned on one node and not yet on another (replication.md B4).
 func (r Record) View() View {
 	var w View
@@ -41,6 +42,9 @@ func outranks(a, b *Version) bool {
 }
 
 func later(a, b *Version) bool {
+	if a, b := a.Origin(), b.Origin(); a != b {
+		return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), a.Dot.Compare(b.Dot)) > 0
+	}
 	return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), a.Dot.Compare(b.Dot)) > 0
 }
 

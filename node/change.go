@@ -177,7 +177,7 @@ func (n *Node) findTarget(tx *storage.Tx, id string, put storage.PutOptions, sam
 	seen := memory.Record{Key: key} // the record as the writer had read it
 	rest := memory.Record{Key: key}
 	for _, s := range rec.Versions {
-		if put.Match.Contains(s.Dot) {
+		if rec.Read(*put.Match, &s) {
 			seen.Versions = append(seen.Versions, s)
 		} else if !s.Deleted {
 			rest.Versions = append(rest.Versions, s)

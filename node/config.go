@@ -82,7 +82,6 @@ type Config struct {
 	CatchupInterval time.Duration // period of the safety-net pull; 0 = triggers only
 
 	EmbeddingsRetry time.Duration // first wait after a failure of the endpoint; 0 = 1 s
-	KeepAfter       time.Duration // between a recall and the write that lets the memory live longer; 0 = 5 s
 
 	MCPTools string // "default" or "all"; "" = default
 

@@ -37,7 +37,7 @@ const (
 
 // openRecall makes the index, or removes one that would not follow the store from now on.
 func (n *Node) openRecall() error {
-	n.keep = newKeeper(n.cfg.KeepAfter)
+	n.keep = newKeeper()
 	dir := filepath.Join(n.cfg.DataDir, recallDir)
 	f := newFeed(n)
 	if err := n.openVectors(f); err != nil {

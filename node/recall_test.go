@@ -272,7 +272,7 @@ func TestBudget(t *testing.T) {
 // TestKeepLonger: a recall moves the end of a memory away, by a write, once an hour at
 // most, and never nearer.
 func TestKeepLonger(t *testing.T) {
-	n := startOne(t, func(c *Config) { c.Recall, c.KeepAfter = true, time.Millisecond })
+	n := startOne(t, func(c *Config) { c.Recall = true })
 	expiry := func(id string) (m memory.Memory) {
 		t.Helper()
 		r, err := n.render(t.Context(), memory.NewKey(memory.KindMemory, id))
@@ -321,41 +321,22 @@ func TestKeepLonger(t *testing.T) {
 
 // TestKeeperHour: what was written is left alone for an hour, however much is recalled.
 func TestKeeperHour(t *testing.T) {
-	k := newKeeper(0)
-	take := func(now time.Time) (n int) {
-		for key := memory.Key("x"); key != ""; n++ {
-			key, _ = k.next(now)
-		}
-		return n - 1
-	}
+	k := newKeeper()
 	now := time.Now()
 	key := memory.NewKey(memory.KindMemory, "x")
 	for _, c := range []struct {
 		at   time.Duration
 		want int
 	}{{0, 1}, {time.Minute, 0}, {59 * time.Minute, 0}, {61 * time.Minute, 1}, {119 * time.Minute, 0}, {3 * time.Hour, 1}} {
-		k.want(key, now.Add(c.at), time.Hour)
-		if got := take(now.Add(c.at + keepAfter - 1)); got != 0 {
-			t.Errorf("after %s: %d at once", c.at, got)
-		}
-		if got := take(now.Add(c.at + keepAfter)); got != c.want {
+		k.want(key, now.Add(c.at))
+		if got := len(k.take()); got != c.want {
 			t.Errorf("after %s: %d, want %d", c.at, got, c.want)
 		}
 	}
-	k.forget(key)
-	k.want(key, now.Add(3*time.Hour), time.Hour)
-	soon := memory.NewKey(memory.KindMemory, "soon")
-	k.want(soon, now.Add(3*time.Hour), keepAfter)
-	if got, _ := k.next(now.Add(3 * time.Hour)); got != soon {
-		t.Errorf("%q is first, not what ends soon", got)
-	}
-	if got, wait := k.next(now.Add(3 * time.Hour)); got != "" || wait != keepAfter {
-		t.Errorf("%q, %s", got, wait)
-	}
 	for i := range maxKept + 10 {
-		k.want(memory.NewKey(memory.KindMemory, fmt.Sprint(i)), now.Add(3*time.Hour), time.Hour)
+		k.want(memory.NewKey(memory.KindMemory, fmt.Sprint(i)), now.Add(3*time.Hour))
 	}
-	if got := take(now.Add(4 * time.Hour)); got > maxKept {
+	if got := len(k.take()); got > maxKept {
 		t.Errorf("%d are waiting", got)
 	}
 }
@@ -363,7 +344,7 @@ func TestKeeperHour(t *testing.T) {
 // TestKeptAndChanged: who recalls a memory at one node and deletes or changes it at another
 // one is not undone by the longer life that the recall has earned.
 func TestKeptAndChanged(t *testing.T) {
-	nodes := startMeshWith(t, 3, func(_ int, c *Config) { c.Recall, c.KeepAfter = true, time.Second })
+	nodes := startMeshWith(t, 3, func(_ int, c *Config) { c.Recall = true })
 	const memories = "/api/v1/memories"
 	kept := func() (sum float64) {
 		for _, n := range nodes {
@@ -410,30 +391,6 @@ func TestKeptAndChanged(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestKeptByTheMany: a node that hears of few members does not write beside what the others
-// may have done, and does at the next recall when it hears of them again.
-func TestKeptByTheMany(t *testing.T) {
-	n := startOne(t, func(c *Config) { c.Recall, c.KeepAfter = true, time.Millisecond })
-	id := store(t, n, `{"title":"okapi","content":"c","tier":"short","ttl_secs":60}`).ID
-	all := n.members.list()
-	n.members.set(append(slices.Clone(all), memory.Member{Name: "n2"}, memory.Member{Name: "n3"}), nil)
-	before := n.store.Seq()
-	recalled(t, n, httpapi.Query{Text: "okapi"})
-	key := memory.NewKey(memory.KindMemory, id)
-	waitFor(t, "it is let go", func() bool {
-		n.keep.mu.Lock()
-		defer n.keep.mu.Unlock()
-		_, seen := n.keep.seen[0][key]
-		return !seen
-	})
-	if got := n.store.Seq(); got != before {
-		t.Errorf("%d changes", got-before)
-	}
-	n.members.set(all, nil)
-	recalled(t, n, httpapi.Query{Text: "okapi"})
-	waitFor(t, "it is kept", func() bool { return n.store.Seq() == before+1 })
 }
 
 func counterOf(t testing.TB, n *Node, name string) float64 {

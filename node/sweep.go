@@ -78,24 +78,27 @@ func (n *Node) meshNow() time.Time {
 // memory. mine is asked for each record, with how long it has been due.
 func (n *Node) sweep(ctx context.Context, w int, agent string, mine func(memory.Key, time.Duration) bool) (httpapi.Removed, error) {
 	now := n.meshNow()
-	put := storage.PutOptions{Agent: agent}
-	due := func(tx *storage.Tx, key memory.Key) (v memory.View, ok bool, err error) {
+	due := func(tx *storage.Tx, key memory.Key) (v memory.View, put storage.PutOptions, ok bool, err error) {
+		put.Agent = agent
 		rec, _, _, err := tx.Get(key)
 		if errors.Is(err, storage.ErrCorrupt) {
-			return v, false, nil
+			return v, put, false, nil
 		}
 		if v = rec.View(); err != nil || !v.Live {
-			return v, false, err
+			return v, put, false, err
+		}
+		if rec.OneOrigin() {
+			put.Copy = v.Winner // nobody asked for it: what a recall has lengthened elsewhere lives on
+		} else {
+			put.Match = &v.Token // nothing that was not seen here
 		}
 		m, err := memory.DecodeMemory(key, v.Winner.Value)
-		return v, err == nil && m.Expired(now) && mine(key, now.Sub(m.ExpiresAt)), err
+		return v, put, err == nil && m.Expired(now) && mine(key, now.Sub(m.ExpiresAt)), err
 	}
 	take := func(tx *storage.Tx, part []memory.Key) (count int, err error) {
 		for _, key := range part {
-			v, ok, err := due(tx, key)
+			v, put, ok, err := due(tx, key)
 			if err == nil && ok {
-				put := put
-				put.Match = &v.Token // nothing that was not seen here
 				if n.cfg.NoArchive {
 					_, err = n.remove(tx, key, put)
 				} else {

@@ -94,8 +94,7 @@ func judge(raw []byte, cluster memory.ClusterID, m mutant.Set) (memory.Record, f
 	view := rec.ViewWith(m)
 	for i := range rec.Versions {
 		v := &rec.Versions[i]
-		again := memory.Version{Dot: v.Dot, Stamp: v.Stamp, Agent: v.Agent, Deleted: v.Deleted, Value: v.Value, Content: v.Content, Idem: v.Idem, Ext: v.Ext}
-		if again.Sum(rec.Key) != v.Sum(rec.Key) {
+		if !v.Sound(rec.Key) {
 			return rec, facts{}, &memory.DefectError{Dot: v.Dot, Reason: "checksum mismatch"}
 		}
 		if v.Deleted || v == view.Winner && indexed(rec.Key.Kind()) {

@@ -190,11 +190,15 @@ func (b *pageBuilder) offerQuarantined(d clock.Dot, raw []byte) error {
 }
 
 // send decides about one state: skip it, leave it to another pull, end the page before it,
-// or put it in. news is empty if the peer holds this very state.
+// or put it in. news is empty if the peer holds this very state, or a later one. It may have
+// all siblings and not the whole context: what a copy was put aside by did not know of it.
 func (b *pageBuilder) send(raw []byte, siblings, context clock.Clock) {
 	news := siblings.Minus(b.req.Cursor)
 	all := siblings
 	all.Union(context)
+	if news.Empty() && !b.mutants.Has(mutant.ReservedInCursor) {
+		news = all.Minus(b.req.Cursor)
+	}
 	switch {
 	case news.Empty():
 		b.covered.Union(all)

@@ -15,6 +15,9 @@ type PutOptions struct {
 	// Match, if not nil, is the token of what the writer had seen: exactly those versions
 	// are superseded, others become siblings. nil supersedes everything held here.
 	Match *clock.Clock
+	// Copy, if not nil, is a live version held here that a node writes anew, or deletes, by
+	// itself: nobody else has to know (memory.Kept). Match is not looked at.
+	Copy *memory.Version
 }
 
 // Put gives the record a new version and returns its dot, which is real once the Op is
@@ -22,21 +25,24 @@ type PutOptions struct {
 // that cannot be read or is too large, a *memory.BehindError if Match names versions that
 // this store has not seen, a *CorruptError if the stored record cannot be read.
 func (tx *Tx) Put(key memory.Key, value []byte, o PutOptions) (clock.Dot, error) {
-	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match)
+	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match, o.Copy)
 }
 
 // Delete gives the record a deletion, which removes what it has seen: a concurrent live
 // version survives it.
 func (tx *Tx) Delete(key memory.Key, o PutOptions) (clock.Dot, error) {
-	return tx.write(key, memory.Version{Deleted: true, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match)
+	return tx.write(key, memory.Version{Deleted: true, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match, o.Copy)
 }
 
-func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock) (clock.Dot, error) {
+func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock, of *memory.Version) (clock.Dot, error) {
 	if !tx.writable {
 		return clock.Dot{}, errReadOnly
 	}
 	if _, err := memory.ParseKey([]byte(key)); err != nil {
 		return clock.Dot{}, &memory.FieldError{Field: "id", Problem: "cannot be stored"}
+	}
+	if of != nil {
+		v.Kept, match = of.Origin(), nil
 	}
 	c, fresh, err := tx.changeOf(key)
 	if err != nil {

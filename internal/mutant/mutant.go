@@ -73,6 +73,7 @@ const (
 	EndlessPage                         // 42: a page ends when nothing is left, however long that takes
 	MemoriesOnly                        // B4: pulls carry memories; links, archives, agents and standards are left to pushes
 	LinkOneEnd                          // storage: a link is found from its source alone
+	CopyIsAWrite                        // B4: what a node writes by itself stands beside what somebody wrote without having seen it
 
 	end // one past the last
 )
@@ -87,7 +88,7 @@ var names = [...]string{
 	"SeenByClockOnly", "OverCapDrops", "NoFence", "CheckpointAhead", "DropUndrained", "WriteBeforePull",
 	"RemovedCounts", "RegistrationRevives",
 	"OriginByName", "PauseUnnoticed", "PauseByTickerOnly", "MonotonicOnly", "NoBreaker", "PullFromAliveOnly",
-	"PushBacklog", "FatDigest", "EndlessPage", "MemoriesOnly", "LinkOneEnd",
+	"PushBacklog", "FatDigest", "EndlessPage", "MemoriesOnly", "LinkOneEnd", "CopyIsAWrite",
 }
 
 // Has reports whether s contains all of m; the empty m is in no set, so that a

@@ -57,6 +57,7 @@ type write struct {
 	key     int // number of the record
 	dot     clock.Dot
 	past    set
+	of      *write // what it is a copy of that nobody asked for; nil = somebody wrote it
 	stamp   clock.Stamp
 	sum     memory.Hash
 	deleted bool
@@ -115,8 +116,16 @@ func (k knowledge) tell(t told) knowledge {
 	return k
 }
 
+// origin is what somebody wrote: the write, or what it is a copy of.
+func (w *write) origin() *write {
+	if w.of != nil {
+		return w.of
+	}
+	return w
+}
+
 // siblings are the members of known that no other member has superseded, in order of their
-// dots.
+// dots. Who has written over what a copy is a copy of has superseded the copy, too.
 func (w *World) siblings(known set) []*write {
 	var past set
 	for n := range known.each {
@@ -124,10 +133,22 @@ func (w *World) siblings(known set) []*write {
 	}
 	var out []*write
 	for n := range known.minus(past).each {
-		out = append(out, w.writes[n])
+		if s := w.writes[n]; s.of == nil || !w.decided(known, s.of) {
+			out = append(out, s)
+		}
 	}
 	slices.SortFunc(out, func(a, b *write) int { return a.dot.Compare(b.dot) })
 	return out
+}
+
+// decided tells that somebody who has written had read it, or a copy of it.
+func (w *World) decided(known set, origin *write) bool {
+	for n := range known.each {
+		if m := w.writes[n]; m.origin() != origin && m.past.has(origin.n) {
+			return true
+		}
+	}
+	return false
 }
 
 // winner is the sibling that a reader is shown, nil if there is none or all are deletions.
@@ -137,7 +158,15 @@ func winner(siblings []*write) *write {
 		if s.deleted {
 			continue
 		}
-		if best == nil || s.stamp > best.stamp || s.stamp == best.stamp && s.dot.Compare(best.dot) > 0 {
+		if best == nil {
+			best = s
+			continue
+		}
+		a, b := s.origin(), best.origin()
+		if a == b { // copies of one
+			a, b = s, best
+		}
+		if a.stamp > b.stamp || a.stamp == b.stamp && a.dot.Compare(b.dot) > 0 {
 			best = s
 		}
 	}

@@ -174,7 +174,8 @@ func (a *attempt) fn(tx *storage.Tx) error {
 		return err
 	}
 	if found && req.token != nil {
-		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v memory.Version) bool { return !req.token.Contains(v.Dot) })
+		held := rec
+		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v memory.Version) bool { return !held.Read(*req.token, &v) })
 	}
 	view := rec.View()
 	if !found || !view.Live {
@@ -214,10 +215,11 @@ type version struct {
 	key     memory.Key
 	value   []byte // nil = a deletion
 	content memory.Hash
-	title   string        // that it shows
-	ends    [2]memory.Key // of a link
-	token   *clock.Clock  // what it supersedes; nil = all that is known
-	over    bool          // for the transcript
+	title   string          // that it shows
+	ends    [2]memory.Key   // of a link
+	token   *clock.Clock    // what it supersedes; nil = all that is known
+	copy    *memory.Version // that it is a copy of, unasked for
+	over    bool            // for the transcript
 }
 
 // write writes one version. The first of an attempt bears the key of its request.
@@ -227,10 +229,15 @@ func (a *attempt) write(tx *storage.Tx, v version) error {
 	n := w.number(key)
 	known := p.draft.at(n)
 	past := known
-	if v.token != nil {
+	var of *write
+	switch {
+	case v.copy != nil:
+		of = w.byDot[v.copy.Dot].origin()
+		past = w.copied(known, of)
+	case v.token != nil:
 		past = w.seenBy(known, *v.token)
 	}
-	opt := storage.PutOptions{Agent: p.slot.name, Match: v.token, Content: v.content}
+	opt := storage.PutOptions{Agent: p.slot.name, Match: v.token, Content: v.content, Copy: v.copy}
 	first := a.made == nil
 	idemKey := ""
 	if first && req.idemKey != "" {
@@ -251,7 +258,7 @@ func (a *attempt) write(tx *storage.Tx, v version) error {
 		return errRefused
 	}
 	made := w.enter(write{
-		key: n, dot: dot, past: past, deleted: v.value == nil, title: v.title, ends: v.ends, content: opt.Content,
+		key: n, dot: dot, past: past, of: of, deleted: v.value == nil, title: v.title, ends: v.ends, content: opt.Content,
 		idem: opt.Idem, idemKey: idemKey, maker: p,
 	})
 	if made == nil {
@@ -278,8 +285,20 @@ func document(title, content string, w *World, s *slot) memory.Memory {
 	}
 }
 
-// seenBy is what a writer with the token supersedes: the token's versions, deletions, and
-// what those had superseded.
+// copied is what a copy supersedes: what it is a copy of, or the copies of that, and what
+// those had superseded.
+func (w *World) copied(known set, of *write) (past set) {
+	for _, s := range w.siblings(known) {
+		if s.origin() == of {
+			past = past.union(s.past)
+			past.add(s.n)
+		}
+	}
+	return past
+}
+
+// seenBy is what a writer with the token supersedes: the token's versions and their copies,
+// deletions, and what those had superseded.
 func (w *World) seenBy(known set, token clock.Clock) (past set) {
 	add := func(s *write) {
 		past = past.union(s.past)
@@ -290,8 +309,10 @@ func (w *World) seenBy(known set, token clock.Clock) (past set) {
 			add(w.writes[n])
 		}
 	}
-	for _, s := range w.siblings(known) {
-		if s.deleted {
+	siblings := w.siblings(known)
+	for _, s := range siblings {
+		named := func(o *write) bool { return o.origin() == s.origin() && token.Contains(o.dot) }
+		if s.deleted && s.of == nil || s.of != nil && token.Contains(s.of.dot) || slices.ContainsFunc(siblings, named) {
 			add(s)
 		}
 	}

@@ -18,11 +18,14 @@ const (
 	enrol    verb = "agent"
 	standard verb = "standard"
 	unset    verb = "clear"
+	keep     verb = "keep"   // what a recall does unasked
+	expire   verb = "expire" // what a sweep does unasked
 )
 
 var ofKinds = map[verb]func(*attempt, *storage.Tx) error{
 	relate: (*attempt).relate, unrelate: (*attempt).unrelate, archive: (*attempt).archive, restore: (*attempt).restore,
 	enrol: (*attempt).enrol, standard: (*attempt).standard, unset: (*attempt).unset,
+	keep: (*attempt).keep, expire: (*attempt).expire,
 }
 
 // live reads a record, and what of its view the model knows; nil if it is not live, or is
@@ -180,6 +183,32 @@ func (a *attempt) unset(tx *storage.Tx) error {
 	return a.write(tx, version{key: key, over: true})
 }
 
+// keep lengthens a memory's life.
+func (a *attempt) keep(tx *storage.Tx) error {
+	v, of, err := a.live(tx, a.req.key)
+	if err != nil || v == nil {
+		return refusedOr(err)
+	}
+	return a.write(tx, version{
+		key: a.req.key, value: slices.Clone(v.Value), content: v.Content, title: of.title, copy: v, over: true,
+	})
+}
+
+// expire deletes it when its time is over.
+func (a *attempt) expire(tx *storage.Tx) error {
+	v, of, err := a.live(tx, a.req.key)
+	if err != nil || v == nil {
+		return refusedOr(err)
+	}
+	if rec, _, _, err := tx.Get(a.req.key); err != nil || !rec.OneOrigin() {
+		return refusedOr(err)
+	}
+	if err := a.write(tx, version{key: a.req.key, title: of.title, copy: v, over: true}); err != nil {
+		return err
+	}
+	return a.dropLinks(tx, a.req.key)
+}
+
 // doKinds sends one of these verbs to a node.
 func (w *World) doKinds() {
 	nodes := w.running()
@@ -188,10 +217,10 @@ func (w *World) doKinds() {
 	}
 	p := one(w, nodes).proc
 	req := &request{
-		verb:  one(w, []verb{relate, relate, unrelate, archive, archive, restore, restore, enrol, standard, standard, unset}),
+		verb:  one(w, []verb{relate, relate, unrelate, archive, archive, restore, restore, enrol, standard, standard, unset, keep, keep, keep, expire}),
 		title: one(w, w.opt.titles), content: "c" + strconv.Itoa(w.pick(4)),
 	}
-	if w.chance(0.5) {
+	if req.verb != keep && req.verb != expire && w.chance(0.5) {
 		req.idemKey = "k" + strconv.Itoa(len(w.requests))
 	}
 	switch req.verb {

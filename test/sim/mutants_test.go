@@ -64,6 +64,7 @@ var broken = []struct {
 	{mutant.DropUndrained, "storage", "moving"},
 	{mutant.MemoriesOnly, "B4", "kinds"},
 	{mutant.LinkOneEnd, "storage", "kinds"},
+	{mutant.CopyIsAWrite, "B4", "copies"},
 }
 
 // elsewhere are switches that the simulation does not reach, and what notices them.

@@ -195,7 +195,7 @@ func (w *World) checkPage(p *process, r wire.SinceRequest, page *storage.Page) {
 			w.fail("wire", "row of %s: %v", p.slot, err)
 			return
 		}
-		if r.Cursor.Covers(clock.Of(env.Dots...)) {
+		if r.Cursor.Covers(clock.Of(env.Dots...)) && r.Cursor.Covers(env.Context) {
 			w.fail("redundant", "%s sends %s to one that has it", p.slot, env.Key)
 		}
 	}
@@ -218,8 +218,8 @@ func (w *World) checkRedundant(l *pull, page *wire.Page, a storage.Applied) {
 		if err != nil {
 			continue
 		}
-		state := fmt.Sprint(env.Key, env.Dots)
-		if p.came[state] || p.before.Covers(clock.Of(env.Dots...)) {
+		state := fmt.Sprint(env.Key, env.Dots, env.Context)
+		if p.came[state] || p.before.Covers(clock.Of(env.Dots...)) && p.before.Covers(env.Context) {
 			w.fail("redundant", "%s %v comes to %s from %s and was there already", env.Key, env.Dots, p.slot, l.from)
 		}
 		p.came[state] = true

@@ -164,6 +164,20 @@ var scenarios = []scenario{
 		w.pull(0, 2)
 		w.do(2, &request{verb: upsert, title: "red"})
 	}},
+	{"copies", "B4: one node keeps memories longer, or sees them end, while others delete and change them", 0, func(w *World) {
+		red, green, blue := w.put(0, "red"), w.put(0, "green"), w.put(0, "blue")
+		w.mesh()
+		r, g, b := w.keys[red.key], w.keys[green.key], w.keys[blue.key]
+		for _, key := range []memory.Key{r, g, b} {
+			w.do(0, &request{verb: keep, key: key})
+		}
+		w.do(1, &request{verb: remove, key: r})
+		w.do(1, &request{verb: update, key: g, content: "c2"})
+		w.do(2, &request{verb: expire, key: b})
+		w.pull(1, 0)
+		w.pull(0, 2)
+		w.pull(2, 1)
+	}},
 	{"kinds", "B4: a node is away while others link, put aside, bring back, enrol and set standards", 0, func(w *World) {
 		red, green, blue := w.put(0, "red"), w.put(0, "green"), w.put(0, "blue")
 		w.mesh()
@@ -319,6 +333,9 @@ var scenarios = []scenario{
 		w.proc(2).hush()
 		w.pullTogether(w.slots[2], []*slot{w.slots[0], w.slots[1]})
 		w.quiet = false
+		if all, has := w.proc(0).store.Clock(), w.proc(2).store.Clock(); !has.Covers(all) {
+			w.fail("converge", "n3 has %s after it has pulled from all, n1 has %s", has, all)
+		}
 	}},
 	{"moving", "37: the store changes between two pages, and the caller has rows of its own", 0, func(w *World) {
 		w.opt.page = 1
