@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,9 @@ type repeats struct {
 	left int // out
 }
 
+// foreignLabel is what memberlist quotes of a packet that it did not take.
+var foreignLabel = regexp.MustCompile(`label "(?:[^"\\]|\\.)*": `)
+
 const (
 	repeatEvery = time.Second
 	maxClasses  = 256
@@ -39,6 +43,7 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	class := classOf(text)
 	if b.drops.note(text) {
 		class = "dropped" // whoever sends such things must not write the log
+		text = foreignLabel.ReplaceAllString(text, "label: ")
 	}
 	ctx := context.Background()
 	if !b.log.Enabled(ctx, level) {

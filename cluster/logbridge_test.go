@@ -20,9 +20,14 @@ func TestLogBridge(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		l.Print("no level")
+		time.Sleep(2 * time.Second)
+		l.Printf("[ERR] memberlist: discarding packet with unacceptable label %q: from=%s", `a"b\\`, "127.0.0.1:1")
 		out := buf.String()
 		if n := strings.Count(out, "Push/Pull with"); n != 3 {
 			t.Errorf("%d lines of one class in 2.5 s", n)
+		}
+		if !strings.Contains(out, "unacceptable label: from=127.0.0.1:1") || strings.Contains(out, `a\"b`) {
+			t.Errorf("what a stranger calls its cluster is in the log:\n%s", out)
 		}
 		if !strings.Contains(out, "left_out=19") {
 			t.Error("what was left out is not counted")

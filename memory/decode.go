@@ -96,10 +96,25 @@ func decodeRecord(b []byte, foreign bool) (Record, error) {
 			}
 		}
 	}
+	if foreign {
+		if err := r.CheckCopies(); err != nil {
+			return Record{}, err
+		}
+	}
 	if err := f.marks(&r); err != nil {
 		return Record{}, &DefectError{Reason: err.Error()}
 	}
 	return r, nil
+}
+
+// CheckCopies refuses copies of what the record has not in its past: no node makes them, and nothing could tell what they stand for.
+func (r Record) CheckCopies() error {
+	for i := range r.Versions {
+		if v := &r.Versions[i]; v.Kept != (Kept{}) && !r.Context.Contains(v.Kept.Dot) {
+			return &DefectError{Dot: v.Dot, Reason: "a copy of what is not in the past"}
+		}
+	}
+	return nil
 }
 
 // scan reads the envelope, strictly: known fields once and in order, minimal lengths, siblings ascending, none of them in the context.

@@ -171,7 +171,7 @@ func (n *replica) keep(t *rapid.T) {
 	n.issued++
 	v := Version{Dot: clock.Dot{Origin: n.origin, Counter: n.issued}, Stamp: n.row.StampAfter(nil) + 1, Kept: w.Origin()}
 	if v.Deleted = rapid.IntRange(0, 3).Draw(t, "over") == 0; !v.Deleted {
-		v.Value, v.Content = w.Value, w.Content
+		v.Value, v.Content, v.Lasts = w.Value, w.Content, rapid.Uint64Range(0, 2).Draw(t, "lasts")
 	}
 	m, err := n.row.Supersede(v, nil)
 	if err != nil {

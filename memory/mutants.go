@@ -83,7 +83,7 @@ func written(r Record) Record {
 	r.Versions = slices.Clone(r.Versions)
 	for i := range r.Versions {
 		r.Versions[i].Sum(r.Key)
-		r.Versions[i].Kept = Kept{}
+		r.Versions[i].Kept, r.Versions[i].Lasts = Kept{}, 0
 	}
 	return r
 }

@@ -2,7 +2,9 @@ package memory
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/memd/memd/clock"
 )
@@ -19,7 +21,7 @@ func (r Record) Read(token clock.Clock, v *Version) bool {
 		return true
 	}
 	for i := range r.Versions {
-		if other := &r.Versions[i]; other.Dot != v.Dot && other.Origin() == v.Origin() && token.Contains(other.Dot) {
+		if other := &r.Versions[i]; other.Dot != v.Dot && other.Origin().Dot == v.Origin().Dot && token.Contains(other.Dot) {
 			return true
 		}
 	}
@@ -59,7 +61,7 @@ func (r Record) checkNew(v *Version, token *clock.Clock) error {
 		return fieldErrorf("body", "is more than %d bytes at rest", MaxValue)
 	case v.Kept != (Kept{}) && !v.Idem.IsZero():
 		return fmt.Errorf("%s: a copy that was asked for", v.Dot)
-	case v.Kept != (Kept{}) && r.copyOf(v.Kept) == nil:
+	case v.Kept != (Kept{}) && r.copyOf(v.Kept.Dot) == nil:
 		return fmt.Errorf("%s: a copy of %s, of which nothing is here", v.Dot, v.Kept.Dot)
 	case len(v.Agent) > MaxAgentLen:
 		return fieldErrorf("agent_id", "is more than %d bytes", MaxAgentLen)
@@ -69,20 +71,32 @@ func (r Record) checkNew(v *Version, token *clock.Clock) error {
 	return nil
 }
 
-// copyOf is a sibling that is what k says, or a copy of it; nil if there is none.
-func (r Record) copyOf(k Kept) *Version {
+// copyOf is a sibling that has the dot, or is a copy of what has it; nil if there is none.
+func (r Record) copyOf(d clock.Dot) *Version {
 	for i := range r.Versions {
-		if v := &r.Versions[i]; v.Origin() == k {
+		if v := &r.Versions[i]; v.Origin().Dot == d {
 			return v
 		}
 	}
 	return nil
 }
 
+// Mark makes a copy of v out of to, which lasts until then; zero = for ever, or a deletion, which does not last.
+func (v *Version) Mark(to *Version, until time.Time) {
+	to.Kept = v.Origin()
+	if to.Deleted {
+		return
+	}
+	to.Content, to.Lasts = v.content(), math.MaxUint64
+	if !until.IsZero() {
+		to.Lasts = uint64(max(until.UnixMilli(), 0)) // #nosec G115 -- not negative
+	}
+}
+
 // OneOrigin tells that all siblings stand for one version that somebody wrote.
 func (r Record) OneOrigin() bool {
 	for i := range r.Versions {
-		if r.Versions[i].Origin() != r.Versions[0].Origin() {
+		if r.Versions[i].Origin().Dot != r.Versions[0].Origin().Dot {
 			return false
 		}
 	}
@@ -96,13 +110,13 @@ func (r Record) supersede(v Version, token *clock.Clock) Merged {
 	var idems []IdemMark
 	for i := range r.Versions {
 		old := &r.Versions[i]
-		if copied := v.Kept != (Kept{}); copied && old.Origin() != v.Kept || !copied && !r.supersedes(token, old) {
+		if copied := v.Kept != (Kept{}); copied && old.Origin().Dot != v.Kept.Dot || !copied && !r.supersedes(token, old) {
 			m.Record.Versions = append(m.Record.Versions, *old)
 			continue
 		}
 		m.Dropped = append(m.Dropped, *old)
 		m.Record.Context.Add(old.Dot)
-		if !old.Deleted && winner.Dot != old.Dot && winner.content() != old.content() {
+		if !old.Deleted && winner.Origin().Dot != old.Origin().Dot && winner.content() != old.content() {
 			lost = append(lost, Lost{Dot: old.Dot, Stamp: old.Stamp, Content: old.content(), Agent: old.Agent})
 		}
 		if !old.Idem.IsZero() {

@@ -22,6 +22,7 @@ type Version struct {
 	Content Hash   // hash of what the user said, without server-made fields: equal contents collapse in the view
 	Idem    Hash   // hash of the Idempotency-Key, zero = none
 	Kept    Kept   // what this is a copy of that nobody asked for; zero = somebody wrote it
+	Lasts   uint64 // of a copy: until when, in milliseconds of Unix time; MaxUint64 = for ever
 	Ext     []byte // fields of newer versions, verbatim
 
 	// Invariant: if not zero, it is the sum of the fields above under the record's key. Set by decoding and by Sum; a Version is
@@ -47,8 +48,8 @@ func (v *Version) Origin() Kept {
 	return Kept{v.Dot, v.Stamp}
 }
 
-// keptSize is the bytes of a Kept: origin, counter and stamp, big endian.
-const keptSize = 24
+// keptSize is the bytes of the field: origin, counter and stamp of Kept, and Lasts, big endian.
+const keptSize = 32
 
 // Numbers of the payload's fields, ascending. From firstVersionExt on: unknown, kept in Ext.
 const (
@@ -168,6 +169,7 @@ func (v *Version) appendPayload(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(k.Dot.Origin))
 		b = binary.BigEndian.AppendUint64(b, k.Dot.Counter)
 		b = binary.BigEndian.AppendUint64(b, uint64(k.Stamp))
+		b = binary.BigEndian.AppendUint64(b, v.Lasts)
 	}
 	return append(b, v.Ext...)
 }
@@ -261,6 +263,7 @@ func (v *Version) setBytes(num protowire.Number, x []byte) error {
 			Dot:   clock.Dot{Origin: clock.Origin(binary.BigEndian.Uint64(x)), Counter: binary.BigEndian.Uint64(x[8:])},
 			Stamp: clock.Stamp(binary.BigEndian.Uint64(x[16:])),
 		}
+		v.Lasts = binary.BigEndian.Uint64(x[24:])
 		if v.Kept.Dot.Counter == 0 || v.Kept.Dot.Counter > clock.MaxCounter {
 			return errShape
 		}

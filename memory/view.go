@@ -12,17 +12,18 @@ type View struct {
 	Live      bool        // false: deleted, or no version at all
 	Winner    *Version    // the live sibling shown; if none is live the greatest deletion; nil for a record without siblings
 	Conflicts int         // distinct contents among the live siblings, minus one
-	Token     clock.Clock // dots of all siblings: the If-Match of a write that has seen this
+	Token     clock.Clock // dots of all siblings, and of what they are copies of: the If-Match of a write that has seen this
 }
 
 // View is a pure function of the siblings. The winner is the live one with the greatest (stamp, origin, counter), of what it is a copy
-// of first; a deletion wins only
+// of first, and of copies of one the one that lasts longest; a deletion wins only
 // when nothing is live, whatever its stamp, because a tombstone may be pruned on one node and not yet on another (replication.md B4).
 func (r Record) View() View {
 	var w View
 	for i := range r.Versions {
 		v := &r.Versions[i]
 		w.Token.Add(v.Dot)
+		w.Token.Add(v.Origin().Dot)
 		if w.Winner == nil || outranks(v, w.Winner) {
 			w.Winner = v
 		}
@@ -42,8 +43,11 @@ func outranks(a, b *Version) bool {
 }
 
 func later(a, b *Version) bool {
-	if a, b := a.Origin(), b.Origin(); a != b {
+	if a, b := a.Origin(), b.Origin(); a.Dot != b.Dot {
 		return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), a.Dot.Compare(b.Dot)) > 0
+	}
+	if a.Lasts != b.Lasts {
+		return a.Lasts > b.Lasts
 	}
 	return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), a.Dot.Compare(b.Dot)) > 0
 }

@@ -66,7 +66,9 @@ func (n *Node) rewrite(ctx context.Context, verb, id string, opt httpapi.WriteOp
 			return fmt.Errorf("%s %s: %w", verb, t.key, err)
 		}
 		old := m
-		if m, err = apply(m); errors.Is(err, errSame) {
+		if m, err = apply(m); errors.Is(err, errSame) && t.base.Kept != (memory.Kept{}) {
+			m, err = old, nil // nodes made it so; who asks for it makes it theirs
+		} else if errors.Is(err, errSame) {
 			return &errHeld{id: old.ID, dots: clock.Of(t.base.Dot)}
 		} else if err != nil {
 			return err

@@ -111,6 +111,6 @@ func (n *Node) keepLonger(tx *storage.Tx, key memory.Key) error {
 	if !ok {
 		return errNoop
 	}
-	_, err = tx.Put(key, longer.Encode(), storage.PutOptions{Agent: v.Winner.Agent, Content: longer.ContentHash(), Copy: v.Winner})
+	_, err = tx.Put(key, longer.Encode(), storage.PutOptions{Agent: v.Winner.Agent, Copy: v.Winner, Until: longer.ExpiresAt})
 	return err
 }

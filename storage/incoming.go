@@ -91,6 +91,9 @@ func judge(raw []byte, cluster memory.ClusterID, m mutant.Set) (memory.Record, f
 	if len(rec.Versions) == 0 {
 		return rec, facts{}, nil
 	}
+	if err := rec.CheckCopies(); err != nil {
+		return rec, facts{}, err
+	}
 	view := rec.ViewWith(m)
 	for i := range rec.Versions {
 		v := &rec.Versions[i]

@@ -189,18 +189,19 @@ func (b *pageBuilder) offerQuarantined(d clock.Dot, raw []byte) error {
 	return nil
 }
 
-// send decides about one state: skip it, leave it to another pull, end the page before it,
-// or put it in. news is empty if the peer holds this very state, or a later one. It may have
-// all siblings and not the whole context: what a copy was put aside by did not know of it.
+// send decides about one state: leave it to another pull, end the page before it, or put it
+// in. A peer may have all siblings and not the whole context, since what has put a copy
+// aside did not know of it.
 func (b *pageBuilder) send(raw []byte, siblings, context clock.Clock) {
 	news := siblings.Minus(b.req.Cursor)
 	all := siblings
 	all.Union(context)
-	if news.Empty() && !b.mutants.Has(mutant.ReservedInCursor) {
+	known := news.Empty()
+	if known {
 		news = all.Minus(b.req.Cursor)
 	}
 	switch {
-	case news.Empty():
+	case known && b.mutants.Has(mutant.ReservedInCursor):
 		b.covered.Union(all)
 	case !news.Intersect(b.req.Reserved).Empty():
 		b.left.Union(all)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/memory"
@@ -16,8 +17,10 @@ type PutOptions struct {
 	// are superseded, others become siblings. nil supersedes everything held here.
 	Match *clock.Clock
 	// Copy, if not nil, is a live version held here that a node writes anew, or deletes, by
-	// itself: nobody else has to know (memory.Kept). Match is not looked at.
-	Copy *memory.Version
+	// itself: nobody else has to know (memory.Kept). It says what that says; Content and
+	// Match are not looked at. Until is the end of it, zero = none.
+	Copy  *memory.Version
+	Until time.Time
 }
 
 // Put gives the record a new version and returns its dot, which is real once the Op is
@@ -25,24 +28,26 @@ type PutOptions struct {
 // that cannot be read or is too large, a *memory.BehindError if Match names versions that
 // this store has not seen, a *CorruptError if the stored record cannot be read.
 func (tx *Tx) Put(key memory.Key, value []byte, o PutOptions) (clock.Dot, error) {
-	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match, o.Copy)
+	return tx.write(key, memory.Version{Value: value, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o)
 }
 
 // Delete gives the record a deletion, which removes what it has seen: a concurrent live
 // version survives it.
 func (tx *Tx) Delete(key memory.Key, o PutOptions) (clock.Dot, error) {
-	return tx.write(key, memory.Version{Deleted: true, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o.Match, o.Copy)
+	return tx.write(key, memory.Version{Deleted: true, Agent: o.Agent, Content: o.Content, Idem: o.Idem}, o)
 }
 
-func (tx *Tx) write(key memory.Key, v memory.Version, match *clock.Clock, of *memory.Version) (clock.Dot, error) {
+func (tx *Tx) write(key memory.Key, v memory.Version, o PutOptions) (clock.Dot, error) {
 	if !tx.writable {
 		return clock.Dot{}, errReadOnly
 	}
 	if _, err := memory.ParseKey([]byte(key)); err != nil {
 		return clock.Dot{}, &memory.FieldError{Field: "id", Problem: "cannot be stored"}
 	}
-	if of != nil {
-		v.Kept, match = of.Origin(), nil
+	match := o.Match
+	if o.Copy != nil {
+		match = nil
+		o.Copy.Mark(&v, o.Until)
 	}
 	c, fresh, err := tx.changeOf(key)
 	if err != nil {

@@ -3,6 +3,7 @@ package sim
 import (
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/memory"
@@ -57,7 +58,8 @@ type write struct {
 	key     int // number of the record
 	dot     clock.Dot
 	past    set
-	of      *write // what it is a copy of that nobody asked for; nil = somebody wrote it
+	of      *write    // what it is a copy of that nobody asked for; nil = somebody wrote it
+	lasts   time.Time // of a copy
 	stamp   clock.Stamp
 	sum     memory.Hash
 	deleted bool
@@ -164,7 +166,12 @@ func winner(siblings []*write) *write {
 		}
 		a, b := s.origin(), best.origin()
 		if a == b { // copies of one
-			a, b = s, best
+			if a, b = s, best; !a.lasts.Equal(b.lasts) {
+				if a.lasts.After(b.lasts) {
+					best = s
+				}
+				continue
+			}
 		}
 		if a.stamp > b.stamp || a.stamp == b.stamp && a.dot.Compare(b.dot) > 0 {
 			best = s

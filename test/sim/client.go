@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/memd/memd/clock"
 	"github.com/memd/memd/internal/mutant"
@@ -219,7 +220,8 @@ type version struct {
 	ends    [2]memory.Key   // of a link
 	token   *clock.Clock    // what it supersedes; nil = all that is known
 	copy    *memory.Version // that it is a copy of, unasked for
-	over    bool            // for the transcript
+	until   time.Time
+	over    bool // for the transcript
 }
 
 // write writes one version. The first of an attempt bears the key of its request.
@@ -237,7 +239,7 @@ func (a *attempt) write(tx *storage.Tx, v version) error {
 	case v.token != nil:
 		past = w.seenBy(known, *v.token)
 	}
-	opt := storage.PutOptions{Agent: p.slot.name, Match: v.token, Content: v.content, Copy: v.copy}
+	opt := storage.PutOptions{Agent: p.slot.name, Match: v.token, Content: v.content, Copy: v.copy, Until: v.until}
 	first := a.made == nil
 	idemKey := ""
 	if first && req.idemKey != "" {
@@ -258,7 +260,7 @@ func (a *attempt) write(tx *storage.Tx, v version) error {
 		return errRefused
 	}
 	made := w.enter(write{
-		key: n, dot: dot, past: past, of: of, deleted: v.value == nil, title: v.title, ends: v.ends, content: opt.Content,
+		key: n, dot: dot, past: past, of: of, lasts: v.until, deleted: v.value == nil, title: v.title, ends: v.ends, content: opt.Content,
 		idem: opt.Idem, idemKey: idemKey, maker: p,
 	})
 	if made == nil {

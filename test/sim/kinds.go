@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/memd/memd/memory"
 	"github.com/memd/memd/storage"
@@ -191,6 +192,7 @@ func (a *attempt) keep(tx *storage.Tx) error {
 	}
 	return a.write(tx, version{
 		key: a.req.key, value: slices.Clone(v.Value), content: v.Content, title: of.title, copy: v, over: true,
+		until: time.UnixMilli(int64(a.p.w.pick(3)) + 1),
 	})
 }
 
