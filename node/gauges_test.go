@@ -25,6 +25,10 @@ func gauge(t *testing.T, n *Node, name string) (v float64, ok bool) {
 // TestGauges: what alerts stand on tells a mesh that agrees from one that does not.
 func TestGauges(t *testing.T) {
 	nodes := startMesh(t, 3)
+	waitFor(t, "all three reached", func() bool { // ready takes a majority only
+		n, _ := gauge(t, nodes[0], "memd_quorum_reachable")
+		return n == 3
+	})
 	created, err := nodes[0].Create(t.Context(), memory.Draft{Title: new("a"), Content: new("b")}, httpapi.WriteOptions{Agent: "ai:t", W: 3})
 	if err != nil {
 		t.Fatal(err)
