@@ -361,7 +361,7 @@ func TestCopies(t *testing.T) {
 		"a deletion of the copy":     {join(copied(start, dot(4, 1)), write(kept, Version{Dot: dot(3, 1), Deleted: true}, nil)), []clock.Dot{dot(3, 1)}, false, 0},
 		"an update":                  {join(kept, write(start, text(dot(3, 1), "new"), nil)), []clock.Dot{dot(3, 1)}, true, 0},
 		"with the token of before":   {write(kept, text(dot(3, 1), "new"), &token), []clock.Dot{dot(3, 1)}, true, 0},
-		"with that of another copy":  {write(join(kept, copied(start, dot(4, 1))), text(dot(3, 1), "new"), ptr(clock.Of(dot(4, 1)))), []clock.Dot{dot(3, 1)}, true, 0},
+		"with that of another copy":  {write(join(kept, copied(start, dot(4, 1))), text(dot(3, 1), "new"), new(clock.Of(dot(4, 1)))), []clock.Dot{dot(3, 1)}, true, 0},
 		"its time was over":          {write(start, over, nil), []clock.Dot{dot(6, 1)}, false, 0},
 		"over, and kept elsewhere":   {join(kept, write(start, over, nil)), []clock.Dot{dot(2, 1), dot(6, 1)}, true, 0},
 		"over, and changed":          {join(write(start, text(dot(3, 1), "new"), nil), write(start, over, nil)), []clock.Dot{dot(3, 1)}, true, 0},
@@ -387,8 +387,6 @@ func TestCopies(t *testing.T) {
 		t.Error("a copy of what is not here was taken")
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestMutantsAreNoticed(t *testing.T) {
 	x, y := versionOf(dot(1, 1)), versionOf(dot(2, 2))

@@ -67,7 +67,7 @@ func (n *Node) rewrite(ctx context.Context, verb, id string, opt httpapi.WriteOp
 		}
 		old := m
 		if m, err = apply(m); errors.Is(err, errSame) && t.base.Kept != (memory.Kept{}) {
-			m, err = old, nil // nodes made it so; who asks for it makes it theirs
+			m = old // nodes made it so; who asks for it makes it theirs
 		} else if errors.Is(err, errSame) {
 			return &errHeld{id: old.ID, dots: clock.Of(t.base.Dot)}
 		} else if err != nil {

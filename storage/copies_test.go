@@ -56,9 +56,8 @@ func TestCopyOfWhatUnreadableBytesUpdate(t *testing.T) {
 	writeCopy(t, b, k, doc("ns", "t", "copyB"))
 	push(t, c, storage.StagedRow{Raw: broken(t, ra[1].Raw, "newer")})
 	push(t, c, rb[0])
-	p := since(t, c, storage.SinceRequest{})
 	push(t, c, ra[1])
-	p = since(t, c, storage.SinceRequest{})
+	p := since(t, c, storage.SinceRequest{})
 	if !p.Complete {
 		t.Errorf("page of c after release: %d rows, complete %v, covers %s, c's clock %s", len(p.Rows), p.Complete, p.Covers, c.Clock())
 	}
