@@ -90,7 +90,7 @@ func (w *World) someMemory(p *process) (memory.Key, bool) {
 }
 
 // someToken is what a reader of the record may have got, here or elsewhere, now or before:
-// all siblings of some moment, or one.
+// all siblings of some moment, or one; with a copy what it is a copy of, as a view has it.
 func (w *World) someToken(p *process, key memory.Key) *clock.Clock {
 	n := w.number(key)
 	var tokens []*clock.Clock
@@ -103,13 +103,14 @@ func (w *World) someToken(p *process, key memory.Key) *clock.Clock {
 		var all clock.Clock
 		for _, sibling := range w.siblings(s.known.at(n)) {
 			all.Add(sibling.dot)
+			all.Add(sibling.origin().dot)
 		}
 		if !all.Empty() {
 			tokens = append(tokens, &all)
 		}
 	}
 	for seen := range p.slot.known.at(n).each {
-		c := clock.Of(w.writes[seen].dot)
+		c := clock.Of(w.writes[seen].dot, w.writes[seen].origin().dot)
 		tokens = append(tokens, &c)
 	}
 	return one(w, tokens)
