@@ -146,16 +146,25 @@ func (w *txn) applyRow(in *incoming, r *incomingRow, a *Applied) (taken bool, er
 		return false, nil
 	}
 	m := memory.MergeWith(w.s.mutants, c.old, r.rec, w.hasSeen)
-	if dots := append(m.Collisions, w.taken(r, &c.old)...); len(dots) > 0 {
-		a.Collisions += len(dots)
-		a.Collided.Union(clock.Of(dots...))
-		w.s.metrics.collisions.Add(float64(len(dots)))
-		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", dots)
+	collided := append(m.Collisions, w.taken(r, &c.old)...)
+	if len(collided) > 0 {
+		a.Collisions += len(collided)
+		a.Collided.Union(clock.Of(collided...))
+		w.s.metrics.collisions.Add(float64(len(collided)))
+		w.s.log.Error("a dot came with other bytes than the ones held; the held ones stay", "from", in.batch.From, "key", r.key, "dots", collided)
 	}
 	if m.Changed && len(m.Record.Versions) == 0 && !w.quarantined.Empty() {
-		// Kept bytes have superseded all of it. A row without siblings would speak for dots
-		// that only those bytes prove.
+		// Only bytes that nobody here can read have superseded all of it. A row without siblings
+		// would speak for dots that those bytes prove.
 		m.Changed = false
+		// But it may name a dot that they do not: of a copy that was put aside elsewhere. For that
+		// a readable state has to speak, so these are joined as if there were no bytes; what they
+		// have superseded goes when they are read.
+		if len(collided) == 0 && !w.clock.Covers(r.ctx) {
+			if plain := memory.MergeWith(w.s.mutants, c.old, r.rec, nil); len(plain.Record.Versions) > 0 {
+				m = plain
+			}
+		}
 	}
 	if m.Changed {
 		c.now, c.dropped = m.Record, m.Dropped

@@ -140,3 +140,29 @@ func TestCopiesLeaveNoLosers(t *testing.T) {
 	storagetest.Pull(t, a, b, 0)
 	same(t, a, b)
 }
+
+// TestUndoneCopyBesideUnreadableBytes: a row that kept bytes have superseded may name the dot of a copy
+// that they do not know. A state speaks for it all the same, and goes when the bytes can be read.
+func TestUndoneCopyBesideUnreadableBytes(t *testing.T) {
+	var ra, rb []storage.StagedRow
+	a, b, c, d := storagetest.Open(t, recorded(&ra)), storagetest.Open(t, recorded(&rb)), storagetest.Open(t), storagetest.Open(t)
+	k := key("k")
+	put(t, a, k, doc("ns", "t", "first"))
+	push(t, b, ra[0])
+	writeCopy(t, b, k, doc("ns", "t", "copyB"))
+	put(t, a, k, doc("ns", "t", "second"))
+	put(t, a, k, doc("ns", "t", "third"))
+	push(t, d, ra[1], rb[0]) // has the second, and put the copy aside
+	push(t, c, storage.StagedRow{Raw: broken(t, ra[2].Raw, "third")})
+	storagetest.Pull(t, c, d, 0)
+	storagetest.Verify(t, c)
+	if p := since(t, c, storage.SinceRequest{}); !p.Complete || !p.Covers.Equal(c.Clock()) {
+		t.Errorf("page: complete %v, covers %s of %s", p.Complete, p.Covers, c.Clock())
+	}
+	push(t, c, ra[2])
+	storagetest.Pull(t, a, c, 0)
+	same(t, a, c)
+	if !c.Quarantined().Empty() || content(t, c, k) != "third" {
+		t.Errorf("%q, quarantined %s", content(t, c, k), c.Quarantined())
+	}
+}
