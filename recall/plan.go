@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -43,7 +44,7 @@ func (v *view) plan(q Query) ([]step, error) {
 	var out []step
 	which, groups := choose(known, v.docs)
 	for _, which := range which {
-		out = append(out, step{append(allOf(must), which), groups})
+		out = append(out, step{append(allOf(slices.Clip(must)), which), groups}) // each has its own
 	}
 	return out, nil
 }
