@@ -141,15 +141,9 @@ func (c *call) promoteTo(id, ns string, opt WriteOptions) error {
 
 // forgetOne is forget of one memory, by its id in full. A body is ignored.
 func (c *call) forgetOne() error {
-	id, err := c.id()
-	if err != nil {
-		return err
-	}
-	opt, err := c.writeOptions(nil)
-	if err != nil {
-		return err
-	}
-	res, err := c.door.Node.Forget(c.context(), Selection{IDs: []string{id}}, opt)
+	res, err := writeOne(c, c.writeOptions, func(ctx context.Context, id string, opt WriteOptions) (Removed, error) {
+		return c.door.Node.Forget(ctx, Selection{IDs: []string{id}}, opt)
+	})
 	if err != nil {
 		return err
 	}

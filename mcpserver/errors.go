@@ -29,7 +29,11 @@ func advise(err error) (text string, known bool) {
 	case errors.As(err, &clash):
 		return conflict(clash), true
 	case errors.As(err, &ambiguous):
-		return sentence(ambiguous) + "Call again with one of these ids in full.", true
+		shown := memory.AmbiguousError{Prefix: plain(ambiguous.Prefix)}
+		for _, id := range ambiguous.IDs { // a writer's own, perhaps
+			shown.IDs = append(shown.IDs, plain(id))
+		}
+		return sentence(&shown) + "Call again with one of these ids in full.", true
 	case errors.Is(err, memory.ErrAmbiguous):
 		return sentence(err) + "Call again with the id in full.", true
 	case errors.Is(err, memory.ErrNotFound):

@@ -40,7 +40,7 @@ func (l *lines) Read(p []byte) (int, error) {
 			err = l.take(line)
 		}
 		if errors.Is(err, errLong) {
-			err = l.refuse(nil, codeParse, "parse error: "+err.Error())
+			err = l.refuse(nil, jsonrpc.CodeParseError, "parse error: "+err.Error())
 		}
 		if err != nil {
 			return 0, err
@@ -72,31 +72,25 @@ func (l *lines) line() (line []byte, err error) {
 	}
 }
 
-// Codes of JSON-RPC.
-const (
-	codeParse   = -32700
-	codeInvalid = -32600
-)
-
 // take hands a line on if the SDK will read it, and answers it otherwise.
 func (l *lines) take(line []byte) error {
 	if len(line) == 0 {
 		return nil
 	}
 	if !json.Valid(line) {
-		return l.refuse(nil, codeParse, "parse error: the line is not one JSON value")
+		return l.refuse(nil, jsonrpc.CodeParseError, "parse error: the line is not one JSON value")
 	}
 	messages := []json.RawMessage{line}
 	if line[0] == '[' {
 		messages = nil
 		if err := json.Unmarshal(line, &messages); err != nil {
-			return l.refuse(nil, codeParse, "parse error: "+err.Error())
+			return l.refuse(nil, jsonrpc.CodeParseError, "parse error: "+err.Error())
 		}
 		switch {
 		case len(messages) == 0:
-			return l.refuse(nil, codeInvalid, "invalid request: an empty batch")
+			return l.refuse(nil, jsonrpc.CodeInvalidRequest, "invalid request: an empty batch")
 		case l.single:
-			return l.refuse(nil, codeInvalid, "invalid request: this revision of the protocol has no batches")
+			return l.refuse(nil, jsonrpc.CodeInvalidRequest, "invalid request: this revision of the protocol has no batches")
 		}
 	}
 	seen := map[jsonrpc.ID]bool{}
@@ -104,7 +98,7 @@ func (l *lines) take(line []byte) error {
 	for _, raw := range messages {
 		msg, err := jsonrpc.DecodeMessage(raw)
 		if err != nil {
-			return l.refuse(raw, codeInvalid, "invalid request: "+err.Error())
+			return l.refuse(raw, jsonrpc.CodeInvalidRequest, "invalid request: "+err.Error())
 		}
 		r, ok := msg.(*jsonrpc.Request)
 		if !ok || !r.ID.IsValid() {
@@ -112,7 +106,7 @@ func (l *lines) take(line []byte) error {
 			continue
 		}
 		if seen[r.ID] {
-			return l.refuse(raw, codeInvalid, "invalid request: an id is used twice in a batch")
+			return l.refuse(raw, jsonrpc.CodeInvalidRequest, "invalid request: an id is used twice in a batch")
 		}
 		seen[r.ID] = true
 		batch = append(batch, raw)
@@ -143,7 +137,7 @@ func (l *lines) take(line []byte) error {
 }
 
 // refuse answers a line that is no message, with the id of the request if it has one.
-func (l *lines) refuse(raw []byte, code int, text string) error {
+func (l *lines) refuse(raw []byte, code int64, text string) error {
 	var said struct {
 		ID any `json:"id"`
 	}
@@ -153,9 +147,7 @@ func (l *lines) refuse(raw []byte, code int, text string) error {
 	default:
 		said.ID = nil
 	}
-	b, err := json.Marshal(map[string]any{
-		"jsonrpc": "2.0", "id": said.ID, "error": map[string]any{"code": code, "message": text},
-	})
+	b, err := json.Marshal(refusalOf(said.ID, code, text))
 	if err == nil {
 		_, err = l.out.Write(append(b, '\n'))
 	}

@@ -63,9 +63,7 @@ func (w *refusals) send() {
 	case strings.HasPrefix(text, saysNoMethod):
 		code = jsonrpc.CodeMethodNotFound
 	}
-	var said refusal
-	said.Version, said.Error.Code, said.Error.Message = "2.0", code, text
-	body, err := memory.AppendJSON(nil, &said)
+	body, err := memory.AppendJSON(nil, refusalOf(nil, code, text))
 	if err != nil { // every field is plain
 		body = nil
 	}
@@ -74,12 +72,18 @@ func (w *refusals) send() {
 	_, _ = w.ResponseWriter.Write(body)
 }
 
-// refusal is an error to a request whose id is not known.
+// refusal is an error of JSON-RPC.
 type refusal struct {
-	Version string  `json:"jsonrpc"`
-	ID      *string `json:"id"`
+	Version string `json:"jsonrpc"`
+	ID      any    `json:"id"` // nil = not known
 	Error   struct {
 		Code    int64  `json:"code"`
 		Message string `json:"message"`
 	} `json:"error"`
+}
+
+func refusalOf(id any, code int64, text string) *refusal {
+	r := &refusal{Version: "2.0", ID: id}
+	r.Error.Code, r.Error.Message = code, text
+	return r
 }

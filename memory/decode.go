@@ -110,7 +110,7 @@ func decodeRecord(b []byte, foreign bool) (Record, error) {
 // CheckCopies refuses copies of what the record has not in its past: no node makes them, and nothing could tell what they stand for.
 func (r Record) CheckCopies() error {
 	for i := range r.Versions {
-		if v := &r.Versions[i]; v.Kept != (Kept{}) && !r.Context.Contains(v.Kept.Dot) {
+		if v := &r.Versions[i]; v.IsCopy() && !r.Context.Contains(v.Kept.Dot) {
 			return &DefectError{Dot: v.Dot, Reason: "a copy of what is not in the past"}
 		}
 	}

@@ -108,5 +108,5 @@ func merge(local, remote Record, hasSeen func(clock.Dot) bool) Merged {
 // The clock of a node is not asked: it has the past of rows that are kept as bytes, too. Once contexts are pruned, this needs another
 // witness.
 func (r Record) decided(v *Version) bool {
-	return v.Kept != (Kept{}) && r.Context.Contains(v.Kept.Dot) && r.copyOf(v.Kept.Dot) == nil
+	return v.IsCopy() && r.Context.Contains(v.Kept.Dot) && r.copyOf(v.Kept.Dot) == nil
 }

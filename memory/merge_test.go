@@ -209,7 +209,7 @@ func history(t *rapid.T, m mutant.Set) (nodes []*replica, sent []Record, superse
 		case op == 3: // with the token of what some node shows
 			shown := nodes[rapid.IntRange(0, 2).Draw(t, "reader")].row
 			token := shown.View().Token
-			if slices.ContainsFunc(shown.Versions, func(v Version) bool { return v.Kept != Kept{} && !n.clock.Contains(v.Dot) }) {
+			if slices.ContainsFunc(shown.Versions, func(v Version) bool { return v.IsCopy() && !n.clock.Contains(v.Dot) }) {
 				continue // of what an unknown dot is a copy is unknown, and Vouch says to wait for it
 			}
 			n.write(t, &token, false)
@@ -361,7 +361,7 @@ func TestCopies(t *testing.T) {
 		"a deletion of the copy":     {join(copied(start, dot(4, 1)), write(kept, Version{Dot: dot(3, 1), Deleted: true}, nil)), []clock.Dot{dot(3, 1)}, false, 0},
 		"an update":                  {join(kept, write(start, text(dot(3, 1), "new"), nil)), []clock.Dot{dot(3, 1)}, true, 0},
 		"with the token of before":   {write(kept, text(dot(3, 1), "new"), &token), []clock.Dot{dot(3, 1)}, true, 0},
-		"with that of another copy":  {write(join(kept, copied(start, dot(4, 1))), text(dot(3, 1), "new"), new(clock.Of(dot(4, 1)))), []clock.Dot{dot(3, 1)}, true, 0},
+		"with that of another copy":  {write(join(kept, copied(start, dot(4, 1))), text(dot(3, 1), "new"), new(copied(start, dot(4, 1)).View().Token)), []clock.Dot{dot(3, 1)}, true, 0},
 		"its time was over":          {write(start, over, nil), []clock.Dot{dot(6, 1)}, false, 0},
 		"over, and kept elsewhere":   {join(kept, write(start, over, nil)), []clock.Dot{dot(2, 1), dot(6, 1)}, true, 0},
 		"over, and changed":          {join(write(start, text(dot(3, 1), "new"), nil), write(start, over, nil)), []clock.Dot{dot(3, 1)}, true, 0},

@@ -22,8 +22,7 @@ func MergeWith(m mutant.Set, local, remote Record, seen func(clock.Dot) bool) Me
 		seen = nil
 	}
 	if m.Has(mutant.CopyIsAWrite) {
-		local.Key = remote.Key
-		return merge(written(local), written(remote), func(d clock.Dot) bool { return local.Context.Contains(d) || seen != nil && seen(d) })
+		return Merge(written(local), written(remote), seen)
 	}
 	if m.Has(mutant.SeenByClockOnly) || m.Has(mutant.ReviveCovered) {
 		local.Key = remote.Key

@@ -84,7 +84,7 @@ func (r Record) MaxStamp() clock.Stamp { return r.StampAfter(nil) }
 // StampAfter is the greatest stamp among the siblings that a write with this token supersedes.
 func (r Record) StampAfter(token *clock.Clock) (after clock.Stamp) {
 	for i := range r.Versions {
-		if v := &r.Versions[i]; v.Stamp > after && r.supersedes(token, v) {
+		if v := &r.Versions[i]; v.Stamp > after && supersedes(token, v) {
 			after = v.Stamp
 		}
 	}

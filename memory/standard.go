@@ -66,25 +66,18 @@ func (s *Standard) ContentHash() Hash {
 // DecodeStandard reads a stored standard, and shares nothing with the value. Who may say what is the door's to check.
 func DecodeStandard(value []byte) (Standard, error) {
 	var s Standard
-	err := eachMember(value, "value", func(name string, v []byte) (err error) {
-		switch name {
-		case "namespace":
-			s.Namespace, err = stringField(name, v)
-		case "standard_id":
-			s.MemoryID, err = stringField(name, v)
-		case "parent":
-			s.Parent, err = stringField(name, v)
-		case "governance":
-			if v[0] != '{' || depth(v) > MaxDepth {
-				return fieldErrorf(name, "is no object or nested too deeply")
-			}
-			s.Governance = bytes.Clone(v)
-		case "updated_at":
-			s.UpdatedAt, err = timeField(name, v)
-		default:
+	err := eachMember(value, "value", func(name string, v []byte) error {
+		switch known, err := s.field(name, v); {
+		case known:
+			return err
+		case name != "governance":
 			s.Extra = append(s.Extra, Field{Name: name, Value: bytes.Clone(v)})
+		case v[0] != '{' || depth(v) > MaxDepth:
+			return fieldErrorf(name, "is no object or nested too deeply")
+		default:
+			s.Governance = bytes.Clone(v)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return Standard{}, err
@@ -95,24 +88,35 @@ func DecodeStandard(value []byte) (Standard, error) {
 	return s, nil
 }
 
+// field reads a member, but for the governance, which is checked in one way at the door and in another at rest.
+func (s *Standard) field(name string, v []byte) (known bool, err error) {
+	switch name {
+	case "namespace":
+		s.Namespace, err = stringField(name, v)
+	case "standard_id":
+		s.MemoryID, err = stringField(name, v)
+	case "parent":
+		s.Parent, err = stringField(name, v)
+	case "updated_at":
+		s.UpdatedAt, err = timeField(name, v)
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
 // ParseStandard reads a standard as an export carries it: with its time, and with what came beside it. Its memory need not be there.
 func ParseStandard(data []byte) (Standard, error) {
 	var s Standard
-	err := eachMemberOnce(data, func(name string, v []byte) (err error) {
+	err := eachMemberOnce(data, func(name string, v []byte) error {
 		if isNull(v) {
 			return nil
 		}
-		switch name {
-		case "namespace":
-			s.Namespace, err = stringField(name, v)
-		case "standard_id":
-			s.MemoryID, err = stringField(name, v)
-		case "parent":
-			s.Parent, err = stringField(name, v)
-		case "governance":
+		known, err := s.field(name, v)
+		switch {
+		case known:
+		case name == "governance":
 			s.Governance, err = ParseGovernance(v)
-		case "updated_at":
-			s.UpdatedAt, err = timeField(name, v)
 		default:
 			err = addExtra(&s.Extra, name, v)
 		}

@@ -10,28 +10,28 @@ import (
 )
 
 // supersedes tells whether a write with the token takes the place of the sibling. Deleted siblings go with any write: nobody reads
-// them, and they would pile up.
-func (r Record) supersedes(token *clock.Clock, v *Version) bool {
-	return token == nil || v.Deleted && v.Kept == (Kept{}) || r.Read(*token, v)
+// them, and they would pile up; those that nobody asked for stand for what somebody wrote, and stay unless that was read.
+func supersedes(token *clock.Clock, v *Version) bool {
+	return token == nil || v.Deleted && !v.IsCopy() || v.ReadBy(*token)
 }
 
-// Read tells whether a reader with the token has read the sibling: it, what it is a copy of, or another copy of that.
-func (r Record) Read(token clock.Clock, v *Version) bool {
-	if token.Contains(v.Dot) || v.Kept != (Kept{}) && token.Contains(v.Kept.Dot) {
-		return true
+// ReadBy tells whether a reader with the token (View.Token) has read the version, or what it is a copy of.
+func (v *Version) ReadBy(token clock.Clock) bool {
+	return token.Contains(v.Dot) || token.Contains(v.Origin().Dot)
+}
+
+// replaces tells whether v, written with the token, takes the place of the sibling.
+func (v *Version) replaces(old *Version, token *clock.Clock) bool {
+	if v.IsCopy() {
+		return old.Origin().Dot == v.Kept.Dot
 	}
-	for i := range r.Versions {
-		if other := &r.Versions[i]; other.Dot != v.Dot && other.Origin().Dot == v.Origin().Dot && token.Contains(other.Dot) {
-			return true
-		}
-	}
-	return false
+	return supersedes(token, old)
 }
 
 // Supersede is a local write. Without a token v takes the place of every sibling held here; with one, of exactly the token's dots.
 // Superseded conflict losers (live, not the view's winner, other content) leave a digest in Lost, superseded idempotency keys in
 // Idems. Merged.Dropped has the versions that went. A copy (Version.Kept) takes the place of what it is a copy of, and of other copies
-// of that, whatever the token.
+// of that, and has no token.
 //
 // A token dot that this record neither holds nor has superseded goes into the context: the writer had read that version, so it must
 // die when it arrives. That is right only for dots of this very key: a context is absorbed into clocks, so a foreign dot in it would
@@ -59,9 +59,9 @@ func (r Record) checkNew(v *Version, token *clock.Clock) error {
 		return fmt.Errorf("%s: a version has a value or is a deletion", v.Dot)
 	case len(v.Value) > MaxValue:
 		return fieldErrorf("body", "is more than %d bytes at rest", MaxValue)
-	case v.Kept != (Kept{}) && !v.Idem.IsZero():
+	case v.IsCopy() && (token != nil || !v.Idem.IsZero()):
 		return fmt.Errorf("%s: a copy that was asked for", v.Dot)
-	case v.Kept != (Kept{}) && r.copyOf(v.Kept.Dot) == nil:
+	case v.IsCopy() && r.copyOf(v.Kept.Dot) == nil:
 		return fmt.Errorf("%s: a copy of %s, of which nothing is here", v.Dot, v.Kept.Dot)
 	case len(v.Agent) > MaxAgentLen:
 		return fieldErrorf("agent_id", "is more than %d bytes", MaxAgentLen)
@@ -110,7 +110,7 @@ func (r Record) supersede(v Version, token *clock.Clock) Merged {
 	var idems []IdemMark
 	for i := range r.Versions {
 		old := &r.Versions[i]
-		if copied := v.Kept != (Kept{}); copied && old.Origin().Dot != v.Kept.Dot || !copied && !r.supersedes(token, old) {
+		if !v.replaces(old, token) {
 			m.Record.Versions = append(m.Record.Versions, *old)
 			continue
 		}
@@ -123,7 +123,7 @@ func (r Record) supersede(v Version, token *clock.Clock) Merged {
 			idems = append(idems, IdemMark{Dot: old.Dot, Stamp: old.Stamp, Idem: old.Idem, Content: old.content()})
 		}
 	}
-	if token != nil && v.Kept == (Kept{}) {
+	if token != nil {
 		// What of the token is a sibling went above; the rest the writer had read and this node has not.
 		m.Record.Context.Union(*token)
 	}

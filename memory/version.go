@@ -30,19 +30,21 @@ type Version struct {
 	sum Hash
 }
 
-// Kept says that a version is what a node made of another one by itself, with another time to live or, when that was over, a deletion,
-// and of which. Whoever writes has
-// decided about what somebody wrote, and has not to know of such copies: a write that has seen the version has seen them all, be it
-// older or concurrent (Merge, Supersede). So what was deleted does not come back with a copy, and an update has no conflict with one. Among copies of the same one, what is live
-// goes before a deletion, as everywhere.
+// Kept says that a version is what a node made of another one by itself, and of which: with another time to live or, when that was
+// over, a deletion. Whoever writes has decided about what somebody wrote, and has not to know of such copies: a write that has seen the
+// version has seen them all, be they older or concurrent (Merge, Supersede). So what was deleted does not come back with a copy, and an
+// update has no conflict with one. Among copies of the same version what is live goes before a deletion, as everywhere.
 type Kept struct {
 	Dot   clock.Dot   // of the version that somebody wrote, be there copies between
 	Stamp clock.Stamp // of it: a copy ranks as what it is a copy of
 }
 
+// IsCopy tells that nobody asked for the version.
+func (v *Version) IsCopy() bool { return v.Kept != Kept{} }
+
 // Origin is the version that somebody wrote: itself, or what it is a copy of.
 func (v *Version) Origin() Kept {
-	if v.Kept != (Kept{}) {
+	if v.IsCopy() {
 		return v.Kept
 	}
 	return Kept{v.Dot, v.Stamp}
@@ -134,7 +136,7 @@ func (v *Version) payloadSize() int {
 	if !v.Idem.IsZero() {
 		n += 2 + len(v.Idem)
 	}
-	if v.Kept != (Kept{}) {
+	if v.IsCopy() {
 		n += 2 + keptSize
 	}
 	return n
@@ -163,7 +165,7 @@ func (v *Version) appendPayload(b []byte) []byte {
 		b = protowire.AppendTag(b, fieldIdem, protowire.BytesType)
 		b = protowire.AppendBytes(b, v.Idem[:])
 	}
-	if k := v.Kept; k != (Kept{}) {
+	if k := v.Kept; v.IsCopy() {
 		b = protowire.AppendTag(b, fieldKept, protowire.BytesType)
 		b = protowire.AppendVarint(b, keptSize)
 		b = binary.BigEndian.AppendUint64(b, uint64(k.Dot.Origin))
@@ -229,7 +231,7 @@ func (v *Version) decodePayload(payload []byte) error {
 	switch {
 	case v.Deleted && len(v.Value) > 0:
 		return errors.New("a deletion with a value")
-	case v.Kept != (Kept{}) && !v.Idem.IsZero():
+	case v.IsCopy() && !v.Idem.IsZero():
 		return errors.New("a copy that was asked for")
 	case v.Kept.Dot == v.Dot:
 		return errors.New("a copy of itself")

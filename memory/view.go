@@ -15,15 +15,17 @@ type View struct {
 	Token     clock.Clock // dots of all siblings, and of what they are copies of: the If-Match of a write that has seen this
 }
 
-// View is a pure function of the siblings. The winner is the live one with the greatest (stamp, origin, counter), of what it is a copy
-// of first, and of copies of one the one that lasts longest; a deletion wins only
-// when nothing is live, whatever its stamp, because a tombstone may be pruned on one node and not yet on another (replication.md B4).
+// View is a pure function of the siblings. The winner is the live one with the greatest (stamp, origin, counter) of what somebody wrote,
+// and of copies of one version that which lasts longest; a deletion wins only when nothing is live, whatever its stamp, because a
+// tombstone may be pruned on one node and not yet on another (replication.md B4).
 func (r Record) View() View {
 	var w View
 	for i := range r.Versions {
 		v := &r.Versions[i]
 		w.Token.Add(v.Dot)
-		w.Token.Add(v.Origin().Dot)
+		if v.IsCopy() {
+			w.Token.Add(v.Kept.Dot)
+		}
 		if w.Winner == nil || outranks(v, w.Winner) {
 			w.Winner = v
 		}

@@ -66,7 +66,7 @@ func (n *Node) rewrite(ctx context.Context, verb, id string, opt httpapi.WriteOp
 			return fmt.Errorf("%s %s: %w", verb, t.key, err)
 		}
 		old := m
-		if m, err = apply(m); errors.Is(err, errSame) && t.base.Kept != (memory.Kept{}) {
+		if m, err = apply(m); errors.Is(err, errSame) && t.base.IsCopy() {
 			m = old // nodes made it so; who asks for it makes it theirs
 		} else if errors.Is(err, errSame) {
 			return &errHeld{id: old.ID, dots: clock.Of(t.base.Dot)}
@@ -179,7 +179,7 @@ func (n *Node) findTarget(tx *storage.Tx, id string, put storage.PutOptions, sam
 	seen := memory.Record{Key: key} // the record as the writer had read it
 	rest := memory.Record{Key: key}
 	for _, s := range rec.Versions {
-		if rec.Read(*put.Match, &s) {
+		if s.ReadBy(*put.Match) {
 			seen.Versions = append(seen.Versions, s)
 		} else if !s.Deleted {
 			rest.Versions = append(rest.Versions, s)

@@ -20,9 +20,9 @@ func (n *Node) Members(ctx context.Context) (httpapi.Membership, error) {
 
 // RemoveMember takes a name out of the registry: a deletion of its record, by the road of
 // every write. It needs the W of before, from others than the name: who knows of the removal
-// neither gives the name an ack nor takes one from it, and the name itself gives none. In a mesh of up to four no
-// write counts the name once that is acknowledged; in a larger one, a node that has not heard
-// of it may still, until its next pull.
+// neither gives the name an ack nor takes one from it, and the name itself gives none. In a
+// mesh of up to four no write counts the name once that is acknowledged; in a larger one, a
+// node that has not heard of it may still, until its next pull.
 func (n *Node) RemoveMember(ctx context.Context, name string, force bool, opt httpapi.WriteOptions) (httpapi.MemberChange, error) {
 	if err := memory.ValidateNodeName(name); err != nil {
 		return httpapi.MemberChange{}, err

@@ -52,8 +52,7 @@ type Node struct {
 	pull   *catchup.Manager
 	door   *httpapi.Door
 	server *http.Server
-	index  *recall.Index               // nil if this node keeps none
-	follow func(context.Context) error // keeps it up; nil like it
+	index  *recall.Index // nil if this node keeps none
 	keep   *keeper
 
 	vectors  *vector.Index // nil without an endpoint for embeddings

@@ -47,17 +47,16 @@ func (n *Node) openRecall() error {
 		return os.RemoveAll(dir)
 	}
 	n.index = recall.New(recall.Config{Dir: dir, Feed: f, Log: n.log, Registerer: n.cfg.Registry})
-	n.follow = n.index.Run
 	return nil
 }
 
 // runRecall is what recall keeps going in the background.
 func (n *Node) runRecall(ctx context.Context) error {
-	if n.follow == nil {
+	if n.index == nil {
 		return nil
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return n.follow(ctx) })
+	g.Go(func() error { return n.index.Run(ctx) })
 	g.Go(func() error { return n.runVectors(ctx) })
 	g.Go(func() error { return n.runKeeper(ctx) })
 	return g.Wait()

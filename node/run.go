@@ -117,8 +117,8 @@ func (n *Node) serve(ctx context.Context) error {
 	return nil
 }
 
-// watch follows the store's change feed with the digest that tells peers how far this node is. It looks at most every watchInterval, however many
-// commits there are.
+// watch follows the store's change feed with the digest that tells peers how far this node
+// is. It looks at most every watchInterval, however many commits there are.
 func (n *Node) watch(ctx context.Context) error {
 	for {
 		changed := n.store.Changed()

@@ -48,10 +48,7 @@ func (c *benchConfig) load() (*benchLoad, error) {
 	if len(servers) == 0 {
 		return nil, usagef("--server: want at least one")
 	}
-	agent := c.agent
-	if agent == "" && !c.conn.hasKey() {
-		agent = person()
-	}
+	agent := c.conn.writer(c.agent)
 	for i := range servers {
 		c.conn.servers = append(append([]string(nil), servers[i:]...), servers[:i]...)
 		door, err := c.conn.open(agent)

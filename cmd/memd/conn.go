@@ -71,6 +71,15 @@ func hostLabel() string {
 	return fmt.Sprintf("%.60s", notOfNames.ReplaceAllString(host, "-"))
 }
 
+// writer is who writes: the agent that was said, or else whom the key is for, which the node
+// knows, or this person.
+func (c *connFlags) writer(said string) string {
+	if said != "" || c.hasKey() {
+		return said
+	}
+	return person()
+}
+
 // person is who writes at the command line if nothing says: the same name each time, so
 // that the same fact said twice is one memory.
 func person() string {

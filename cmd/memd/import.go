@@ -41,9 +41,7 @@ func newImport() *cobra.Command {
 		if skip < 0 {
 			return usagef("--skip must not be negative")
 		}
-		if opt.Agent == "" && !conn.hasKey() { // else the node knows by the key
-			opt.Agent = person()
-		}
+		opt.Agent = conn.writer(opt.Agent)
 		c, err := conn.open(opt.Agent)
 		if err != nil {
 			return err

@@ -53,9 +53,7 @@ func (v *verb) do(ask func(ctx context.Context, c *client.Client, args []string)
 	v.cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		agent := ""
 		if v.agent != nil {
-			if agent = *v.agent; agent == "" && !v.conn.hasKey() { // else the node knows by the key
-				agent = person()
-			}
+			agent = v.conn.writer(*v.agent)
 		}
 		c, err := v.conn.open(agent)
 		if err != nil {

@@ -175,8 +175,7 @@ func (a *attempt) fn(tx *storage.Tx) error {
 		return err
 	}
 	if found && req.token != nil {
-		held := rec
-		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v memory.Version) bool { return !held.Read(*req.token, &v) })
+		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v memory.Version) bool { return !v.ReadBy(*req.token) })
 	}
 	view := rec.View()
 	if !found || !view.Live {
@@ -311,10 +310,8 @@ func (w *World) seenBy(known set, token clock.Clock) (past set) {
 			add(w.writes[n])
 		}
 	}
-	siblings := w.siblings(known)
-	for _, s := range siblings {
-		named := func(o *write) bool { return o.origin() == s.origin() && token.Contains(o.dot) }
-		if s.deleted && s.of == nil || s.of != nil && token.Contains(s.of.dot) || slices.ContainsFunc(siblings, named) {
+	for _, s := range w.siblings(known) {
+		if s.deleted && s.of == nil || s.of != nil && token.Contains(s.of.dot) {
 			add(s)
 		}
 	}
