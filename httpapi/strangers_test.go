@@ -7,7 +7,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -110,10 +109,8 @@ func TestHandshakesInTheLog(t *testing.T) {
 		if c.try() == nil {
 			t.Fatalf("%s: no error", name)
 		}
-		var got []string
-		for begun := time.Now(); len(got) <= before && time.Since(begun) < 5*time.Second; time.Sleep(time.Millisecond) {
-			got = linesOf(log, "TLS handshake failed")
-		}
+		eventually(t, func() bool { return len(linesOf(log, "TLS handshake failed")) > before })
+		got := linesOf(log, "TLS handshake failed")
 		if len(got) != before+1 || !strings.Contains(got[before], c.want) || !strings.Contains(got[before], "from=127.0.0.1:") {
 			t.Errorf("%s: %q", name, log)
 		}

@@ -274,32 +274,10 @@ func TestExportOfLinksAndArchive(t *testing.T) {
 	if _, err := from.Archive(ctx, []string{c}, "why", keyed("")); err != nil {
 		t.Fatal(err)
 	}
-	take := func(o httpapi.ExportOptions) (in httpapi.Import, pages int) {
-		for {
-			next, err := from.Export(ctx, o, func(p httpapi.Exported) error {
-				for _, l := range []struct {
-					from [][]byte
-					to   *[]json.RawMessage
-				}{{p[httpapi.ExportedMemories], &in.Memories}, {p[httpapi.ExportedLinks], &in.Links}, {p[httpapi.ExportedArchived], &in.Archived}} {
-					for _, r := range l.from {
-						*l.to = append(*l.to, r)
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			pages++
-			if o.From = next; next == "" {
-				return in, pages
-			}
-		}
-	}
-	if in, _ := take(httpapi.ExportOptions{Namespace: "n"}); len(in.Memories) != 2 || len(in.Links) != 1 || len(in.Archived) != 0 {
+	if in, _ := exported(t, from, httpapi.ExportOptions{Namespace: "n"}); len(in.Memories) != 2 || len(in.Links) != 1 || len(in.Archived) != 0 {
 		t.Errorf("of one namespace: %s %s %s", in.Memories, in.Links, in.Archived)
 	}
-	in, pages := take(httpapi.ExportOptions{Limit: 2})
+	in, pages := exported(t, from, httpapi.ExportOptions{Limit: 2})
 	if len(in.Memories) != 3 || len(in.Links) != 2 || len(in.Archived) != 1 || pages < 3 {
 		t.Fatalf("%d pages: %s %s %s", pages, in.Memories, in.Links, in.Archived)
 	}

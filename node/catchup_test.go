@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/memd/memd/httpapi"
@@ -14,27 +15,33 @@ import (
 // pair is two nodes of one cluster: start runs one of them on its directory until stop. Their
 // addresses stay: a node that has moved writes its registration anew, and a pull that is
 // under way meanwhile may bring it back that row.
-func pair(t testing.TB) (start func(i int) (n *Node, stop func())) {
+func pair(t testing.TB, change ...func(i int, c *Config)) (start func(i int) (n *Node, stop func())) {
 	t.Helper()
 	gossip, addrs := []string{freeAddr(t), freeAddr(t)}, []string{freeAddr(t), freeAddr(t)}
 	dirs := []string{t.TempDir(), t.TempDir()}
 	return func(i int) (*Node, func()) {
-		n, err := New(Config{
+		cfg := Config{
 			Name: fmt.Sprintf("n%d", i+1), DataDir: dirs[i], HTTPAddr: addrs[i], GossipAddr: gossip[i],
 			Join: gossip, BootstrapExpect: 2, QuorumWrites: 1, Version: "test",
-		})
+		}
+		for _, f := range change {
+			f(i, &cfg)
+		}
+		n, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- n.Run(ctx) }()
-		return n, func() {
+		stop := sync.OnceFunc(func() {
 			cancel()
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-		}
+		})
+		t.Cleanup(stop)
+		return n, stop
 	}
 }
 

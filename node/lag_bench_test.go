@@ -98,14 +98,17 @@ func BenchmarkIndexLag(b *testing.B) {
 		b.ReportMetric(float64(lag.sum)/float64(max(lag.count, 1)), "behind-mean")
 		b.ReportMetric(float64(lag.worst), "behind-max")
 		b.ReportMetric(heaps[len(heaps)/2], "MiB-at-30s")
-		b.ReportMetric(heaps[len(heaps)-1], "MiB-at-60s")
+		b.ReportMetric(heaps[len(heaps)-1], "MiB-at-55s")
 	}
 }
 
 // onDisk is the size of the index in MiB.
 func onDisk(b *testing.B, n *Node) (size float64) {
 	err := filepath.WalkDir(filepath.Join(n.cfg.DataDir, recallDir), func(_ string, d fs.DirEntry, err error) error {
-		if info, gone := d.Info(); err == nil && gone == nil && !d.IsDir() { // the library removes files while we look
+		if err != nil || d.IsDir() { // the library removes files while we look
+			return nil //nolint:nilerr // see above
+		}
+		if info, err := d.Info(); err == nil {
 			size += float64(info.Size()) / (1 << 20)
 		}
 		return nil

@@ -14,17 +14,13 @@ import (
 func TestForeignHitsDoNotCrowdOut(t *testing.T) {
 	n := startOne(t, withRecall)
 	foreign := maxCandidates + 3000 // recall looks at parts of doubling size, the last of them beyond its bound
-	for at := 0; at < foreign; at += 1000 {
-		ds := make([]memory.Draft, 1000)
-		for i := range ds {
-			ds[i] = draft(t, fmt.Sprintf(`{"title":"release %d","content":"release","namespace":"theirs"}`, at+i))
-		}
-		if out, err := n.CreateAll(t.Context(), ds, httpapi.WriteOptions{Agent: "ai:test"}); err != nil || len(out.Errors) > 0 {
-			t.Fatal(err, out.Errors)
-		}
+	ds := make([]memory.Draft, foreign)
+	for i := range ds {
+		ds[i] = draft(t, fmt.Sprintf(`{"title":"release %d","content":"release","namespace":"theirs"}`, i))
 	}
+	storeAll(t, n, ds)
 	store(t, n, `{"title":"notes","content":"among many other words that say little there is a release, too","namespace":"mine/deep"}`)
-	waitFor(t, "the index", func() bool { return n.index.Status().Seq >= n.store.Seq() })
+	storeAll(t, n, nil) // waits for the index
 	for _, c := range []struct {
 		namespaces []string
 		asked      string

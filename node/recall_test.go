@@ -58,7 +58,7 @@ func store(t testing.TB, n *Node, body string) httpapi.Created {
 // TestOwnWrite: who has stored finds it, at once and every time; who has deleted does not.
 func TestOwnWrite(t *testing.T) {
 	n := startOne(t, withRecall)
-	for i := range 20 {
+	for i := range 100 {
 		word := fmt.Sprintf("zebra%04d", i)
 		c := store(t, n, `{"title":"T`+word+`","content":"stripes"}`)
 		found := recalled(t, n, httpapi.Query{Text: word})
@@ -272,7 +272,7 @@ func TestBudget(t *testing.T) {
 // TestKeepLonger: a recall moves the end of a memory away, by a write, once an hour at
 // most, and never nearer.
 func TestKeepLonger(t *testing.T) {
-	n := startOne(t, func(c *Config) { c.Recall = true })
+	n := startOne(t, withRecall)
 	expiry := func(id string) (m memory.Memory) {
 		t.Helper()
 		r, err := n.render(t.Context(), memory.NewKey(memory.KindMemory, id))

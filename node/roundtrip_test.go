@@ -16,7 +16,7 @@ import (
 )
 
 // exported is everything that a node exports, as the body of an import.
-func exported(t *testing.T, n *Node, o httpapi.ExportOptions) (in httpapi.Import) {
+func exported(t *testing.T, n *Node, o httpapi.ExportOptions) (in httpapi.Import, pages int) {
 	t.Helper()
 	lists := [...]*[]json.RawMessage{&in.Memories, &in.Links, &in.Archived, &in.Agents, &in.Standards}
 	for {
@@ -31,8 +31,9 @@ func exported(t *testing.T, n *Node, o httpapi.ExportOptions) (in httpapi.Import
 		if err != nil {
 			t.Fatal(err)
 		}
+		pages++
 		if o.From = next; next == "" {
-			return in
+			return in, pages
 		}
 	}
 }
@@ -112,14 +113,14 @@ func TestExportIsARestore(t *testing.T) {
 	if !maps.Equal(want, canonicalViews(t, from[1])) {
 		t.Fatal("the two nodes that export differ")
 	}
-	in := exported(t, from[0], httpapi.ExportOptions{Limit: 2})
-	if again := exported(t, from[1], httpapi.ExportOptions{}); fmt.Sprintf("%s", in) != fmt.Sprintf("%s", again) {
+	in, _ := exported(t, from[0], httpapi.ExportOptions{Limit: 2})
+	if again, _ := exported(t, from[1], httpapi.ExportOptions{}); fmt.Sprintf("%s", in) != fmt.Sprintf("%s", again) {
 		t.Errorf("the export of the other node is another one:\n%s\n%s", in, again)
 	}
 	if got := [...]int{len(in.Memories), len(in.Links), len(in.Archived), len(in.Agents), len(in.Standards)}; got != [...]int{4, 2, 2, 2, 3} {
 		t.Fatalf("%v exported: %s", got, in)
 	}
-	if part := exported(t, from[0], httpapi.ExportOptions{Namespace: "n/m"}); len(part.Memories) != 1 || len(part.Standards) != 1 || len(part.Agents) != 0 {
+	if part, _ := exported(t, from[0], httpapi.ExportOptions{Namespace: "n/m"}); len(part.Memories) != 1 || len(part.Standards) != 1 || len(part.Agents) != 0 {
 		t.Errorf("of one namespace: %s", part)
 	}
 
@@ -141,7 +142,7 @@ func TestExportIsARestore(t *testing.T) {
 		if len(got) != len(want) {
 			t.Errorf("node %d has %d records, want %d", i, len(got), len(want))
 		}
-		if again := exported(t, n, httpapi.ExportOptions{}); fmt.Sprintf("%s", in) != fmt.Sprintf("%s", again) {
+		if again, _ := exported(t, n, httpapi.ExportOptions{}); fmt.Sprintf("%s", in) != fmt.Sprintf("%s", again) {
 			t.Errorf("node %d exports something else", i)
 		}
 	}

@@ -15,21 +15,8 @@ import (
 // everything is an export, page by page.
 func everything(t *testing.T, n *Node, o httpapi.ExportOptions) (out []json.RawMessage, pages int) {
 	t.Helper()
-	for {
-		next, err := n.Export(context.Background(), o, func(part httpapi.Exported) error {
-			for _, m := range part[httpapi.ExportedMemories] {
-				out = append(out, m)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages++
-		if o.From = next; next == "" {
-			return out, pages
-		}
-	}
+	in, pages := exported(t, n, o)
+	return in.Memories, pages
 }
 
 // What one cluster exports, another one imports: the same memories under the same ids, with

@@ -71,9 +71,9 @@ func TestOrderOutlivesMerges(t *testing.T) {
 	for i, q := range queries {
 		after := r.all(q)
 		if !q.All { // the order of equals is the library's
-			byScore := func(a, b Hit) int { return strings.Compare(a.ID, b.ID) }
-			slices.SortFunc(before[i], byScore)
-			slices.SortFunc(after, byScore)
+			byID := func(a, b Hit) int { return strings.Compare(a.ID, b.ID) }
+			slices.SortFunc(before[i], byID)
+			slices.SortFunc(after, byID)
 		}
 		if len(after) == 0 || !slices.Equal(before[i], after) {
 			t.Errorf("%q: before %v, after %v", q.Text, before[i], after)

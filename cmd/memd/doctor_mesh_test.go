@@ -27,7 +27,7 @@ func TestDoctorOnRealTrouble(t *testing.T) {
 	}
 	n3 := m.nodes[2]
 	base := []string{"doctor", "--json", "--server", m.nodes[0].url, "--tls-ca", m.guard.authority(), "--api-key-file", m.guard.keyFile()}
-	examine := func() (found []finding) {
+	examine := func(t *testing.T) (found []finding) {
 		t.Helper()
 		_, out, errOut := memd(t, nil, base...)
 		var d struct{ Findings []finding }
@@ -44,41 +44,41 @@ func TestDoctorOnRealTrouble(t *testing.T) {
 	is := func(check string) func(finding) bool {
 		return func(f finding) bool { return f.Check == check && (f.Node == n3.name || f.About == n3.name) }
 	}
-	await := func(what string, ok func([]finding) bool) {
+	await := func(t *testing.T, what string, ok func([]finding) bool) {
 		t.Helper()
 		var last []finding
 		for begun := time.Now(); time.Since(begun) < 40*time.Second; time.Sleep(100 * time.Millisecond) {
-			if last = examine(); ok(last) {
+			if last = examine(t); ok(last) {
 				return
 			}
 		}
 		t.Fatalf("%s: %+v", what, last)
 	}
-	named := func(check string) {
+	named := func(t *testing.T, check string) {
 		t.Helper()
-		await(check+" is not named", func(all []finding) bool { return slices.ContainsFunc(all, is(check)) })
+		await(t, check+" is not named", func(all []finding) bool { return slices.ContainsFunc(all, is(check)) })
 	}
-	healed := func(checks ...string) {
+	healed := func(t *testing.T, checks ...string) {
 		t.Helper()
-		await("it goes on", func(all []finding) bool {
+		await(t, "it goes on", func(all []finding) bool {
 			return !slices.ContainsFunc(all, func(f finding) bool { return slices.Contains(checks, f.Check) })
 		})
 	}
 	troubles := []string{"key", "certificate", "gossip", "udp", "tcp", "ready", "quorum", "member"}
-	healed(troubles...)
+	healed(t, troubles...)
 
 	// A certificate that ends: the node reads it, and then it is over.
 	if _, err := trust.Issue(m.guard.dir, trust.Order{Name: n3.name, Life: 3 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	named("certificate")
-	await("it does not say that it has ended", func(all []finding) bool {
+	named(t, "certificate")
+	await(t, "it does not say that it has ended", func(all []finding) bool {
 		return slices.ContainsFunc(all, func(f finding) bool { return is("certificate")(f) && strings.Contains(f.Problem, "expired") })
 	})
 	if _, err := trust.Issue(m.guard.dir, trust.Order{Name: n3.name}); err != nil {
 		t.Fatal(err)
 	}
-	healed(troubles...)
+	healed(t, troubles...)
 
 	again := func(flag, value string) (undo func()) {
 		t.Helper()
@@ -108,20 +108,22 @@ func TestDoctorOnRealTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	undo := again("--api-key-file", other)
-	named("key")
+	named(t, "key")
 	undo()
-	healed(troubles...)
+	healed(t, troubles...)
 
 	// A gossip key of its own: its packets are noise to the others, and theirs to it.
 	undo = again("--gossip-key", base64.StdEncoding.EncodeToString(newGossipKey()))
-	await("nothing points to the gossip key", func(all []finding) bool {
+	await(t, "nothing points to the gossip key", func(all []finding) bool {
 		return slices.ContainsFunc(all, func(f finding) bool { return is("udp")(f) && strings.Contains(f.Remedy, "gossip keys") })
 	})
 	undo()
-	healed(troubles...)
+	healed(t, troubles...)
 
-	slowDisk(t, n3.current().pid())
-	named("fsync")
+	t.Run("a slow disk", func(t *testing.T) {
+		slowDisk(t, n3.current().pid())
+		named(t, "fsync")
+	})
 }
 
 // slowDisk makes every fsync of a process take 600 ms longer, until the test ends.

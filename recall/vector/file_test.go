@@ -117,8 +117,10 @@ func TestFileOfAnother(t *testing.T) {
 	if _, _, _, err := openFile(path, "other"); !errors.Is(err, errOther) {
 		t.Errorf("of another model: %v", err)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
+	if info, err := os.Stat(path); err != nil {
+		t.Error(err)
+	} else if info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode())
 	}
 	// A vector of another length is none of this file, whatever its checksum says.
 	raw, err := os.ReadFile(path)

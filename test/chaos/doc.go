@@ -2,7 +2,7 @@
 // loopback, real sockets, real disks, real signals.
 //
 //	go test -tags chaos ./test/chaos          everything, some minutes
-//	go test -tags chaos -short ./test/chaos   the smoke of the CI, under three minutes
+//	go test -tags chaos -short ./test/chaos   the smoke of the CI, three to five minutes
 //	make chaos
 //
 // Each scenario records what its clients did and saw, and package test/history judges

@@ -15,7 +15,7 @@ import (
 // What went over loopback is counted for the whole machine, so it is an upper bound, and
 // bytes between nodes count twice: once to a proxy, once behind it.
 func TestIdle(t *testing.T) {
-	m := newMesh(t)
+	m := newMesh(t, "--recall=true")
 	c := m.client("owner")
 	for i := range 30 {
 		title := m.name("row")

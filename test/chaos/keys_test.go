@@ -85,7 +85,7 @@ func (k *keyring) handOut() {
 	b, err := os.ReadFile(k.file)
 	k.m.must(err)
 	for _, name := range k.names {
-		k.place("keys-"+name+".json", b)
+		k.m.place("keys-"+name+".json", b)
 	}
 }
 
@@ -93,15 +93,8 @@ func (k *keyring) handOut() {
 func (k *keyring) give(key madeKey) {
 	k.m.t.Helper()
 	for _, name := range k.names {
-		k.place("peer-"+name+".key", []byte(key.Key+"\n"))
+		k.m.place("peer-"+name+".key", []byte(key.Key+"\n"))
 	}
-}
-
-func (k *keyring) place(name string, b []byte) {
-	k.m.t.Helper()
-	to := filepath.Join(k.m.dir, name)
-	k.m.must(os.WriteFile(to+".new", b, 0o600))
-	k.m.must(os.Rename(to+".new", to))
 }
 
 // known waits until every node answers a key so.

@@ -113,7 +113,7 @@ func (l *load) share() float64 {
 	return float64(l.acked.Load()-l.again.Load()) / float64(max(l.asked.Load(), 1))
 }
 
-// answered fails if the share, or what came of the rate that was asked for, is below.
+// answered fails if the share is below.
 func (l *load) answered(least float64) error {
 	if s := l.share(); s < least {
 		return fmt.Errorf("%.2f %% of %d writes were answered at the first try, want %.2f %%", 100*s, l.asked.Load(), 100*least)

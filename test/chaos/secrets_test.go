@@ -79,22 +79,22 @@ func TestSecretsInLogs(t *testing.T) {
 	for range 100 { // over the rate, and guessing
 		n.call(patience, "GET", "/api/v1/stats", nil, "X-Api-Key", wrong)
 	}
-	if raw, err := net.Dial("tcp", n.http); err == nil {
-		fmt.Fprintf(raw, "GET /%s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", canary, n.http, canary)
-		_ = raw.Close()
+	raw, err := net.Dial("tcp", n.http)
+	m.must(err)
+	fmt.Fprintf(raw, "GET /%s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", canary, n.http, canary)
+	_ = raw.Close()
+	raw, err = net.Dial("udp", n.gossip)
+	m.must(err)
+	for i := range 64 {
+		_, _ = raw.Write(append([]byte{byte(i)}, canary...))
 	}
-	if raw, err := net.Dial("udp", n.gossip); err == nil {
-		for i := range 64 {
-			_, _ = raw.Write(append([]byte{byte(i)}, canary...))
-		}
-		_ = raw.Close()
-	}
+	_ = raw.Close()
 
 	// A gossip key is handed round; one that is none and one that nobody has are refused.
 	adminKey := filepath.Join(m.dir, "admin.key")
 	m.must(os.WriteFile(adminKey, []byte(admin.Key+"\n"), 0o600))
 	over := []string{"--server", n.http, "--api-key-file", adminKey}
-	_, err := m.memd(append([]string{"keyring", "install", next}, over...)...)
+	_, err = m.memd(append([]string{"keyring", "install", next}, over...)...)
 	m.must(err)
 	list, err := m.memd(append([]string{"keyring", "list", "--json"}, over...)...)
 	m.must(err)

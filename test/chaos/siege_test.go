@@ -62,8 +62,8 @@ func (m *mesh) besiege(n *node, length time.Duration) error {
 	if standing < loris*9/10 || s.cut.Load() == 0 || s.packets.Load() < int64(length.Seconds())*100 {
 		return voidf("%s", proof)
 	}
-	if err := l.answered(0.99); err != nil {
-		return errors.Join(err, failed)
+	if err := errors.Join(l.answered(0.99), failed); err != nil {
+		return err
 	}
 
 	// Back: ready, and with all rows.

@@ -36,6 +36,7 @@ var hostileVerbs = [][]string{
 	{"namespaces", "standard", "X"}, {"namespaces", "set", "X"}, {"namespaces", "set", "a", "--governance", "X"}, {"namespaces", "clear", "X"},
 	{"agents", "register", "X", "--type", "human"}, {"agents", "register", "ai:a", "--type", "X"}, {"session", "X"}, {"export", "--namespace", "X"}, {"export", "--from", "X"},
 	{"store", "--title", "X", "--content", "c"}, {"update", "ID", "--tier", "X"}, {"update", "ID", "--expires-at", "X"}, {"promote", "ID", "--to-namespace", "X"},
+	{"list", "--until", "X"}, {"recall", "x", "--since", "X"}, {"recall", "x", "--until", "X"}, {"search", "x", "--since", "X"}, {"search", "x", "--until", "X"},
 	{"recall", "x", "--tags", "X"}, {"recall", "x", "--tier", "X"}, {"recall", "x", "--by", "X"},
 	{"search", "x", "--namespace", "X"}, {"search", "x", "--tier", "X"}, {"search", "x", "--by", "X"}, {"search", "x", "--as-agent", "X"},
 	{"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--namespace", "X"}, {"consolidate", "ID", "ID2", "--title", "t", "--summary", "s", "--tier", "X"},

@@ -72,7 +72,9 @@ func TestNoPacketWherePeersCannotBe(t *testing.T) {
 	time.Sleep(5 * time.Second) // pulls, pushes and seeds are tried several times meanwhile
 	// The node looks at its peers when it is asked for a diagnosis; who asks is elsewhere, and
 	// asks the peers itself.
-	_, _ = ask(n2, "doctor", "--server", "10.77.0.1:9077")
+	if out, err := ask(n2, "doctor", "--json", "--server", "10.77.0.1:9077"); !strings.Contains(out, `"findings"`) { // it has some, so its code is 1
+		t.Errorf("doctor: %v %s", err, out)
+	}
 	if n := sent() - before; n > 0 {
 		t.Errorf("%d packets went where no peer can be", n)
 	}
