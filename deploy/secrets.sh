@@ -8,7 +8,7 @@
 #   CONTAINERS=1 deploy/secrets.sh DIR NODE...   # readable by the users of containers that are given single
 #                                                # files of DIR, which itself stays closed
 #
-#   ca.crt            what nodes and clients trust          ca.key   issues; keep it elsewhere, back to add a node
+#   ca.crt            what nodes and clients trust          ca.key   issues; keep it elsewhere, put it back to add a node
 #   NODE.crt NODE.key one pair for each node
 #   keys.json         the principals: peer, admin, agent, metrics (hashes only)
 #   peer.key          the nodes' own key     admin.key agent.key metrics.key   for people, agents, Prometheus

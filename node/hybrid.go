@@ -145,7 +145,7 @@ func (s *seek) near(p vector.Point) ([]string, error) {
 	for i := range s.hits {
 		shown[s.hits[i].m.ID] = true
 	}
-	for want := max(firstNear, s.enough); ; want *= nearTimes {
+	for want := max(firstNear, s.enough); ; want = min(want*nearTimes, maxCandidates) {
 		found, err := s.n.vectors.Nearest(s.ctx, p, want, &s.query.Restriction)
 		if err != nil {
 			return nil, fmt.Errorf("vectors: %w", err)

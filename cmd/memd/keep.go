@@ -79,7 +79,7 @@ func newLinks() *cobra.Command {
 }
 
 func newPromote() *cobra.Command {
-	v := newVerb("promote ID", "Keep a memory for ever: tier long, no expiry", cobra.ExactArgs(1))
+	v := newVerb("promote ID", "Keep a memory for ever, or copy it into a namespace above", cobra.ExactArgs(1))
 	v.about("With --to-namespace it is copied into a namespace above its own instead, with a link to where it came from.")
 	var opt client.WriteOptions
 	var to string
