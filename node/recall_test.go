@@ -97,11 +97,20 @@ func TestRecallElsewhere(t *testing.T) {
 // TestIndexBehind: a recall says so if the index has not what it should have, and does not
 // wait for ever.
 func TestIndexBehind(t *testing.T) {
-	n := startOne(t, nil)
+	notFolder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notFolder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(Config{Name: "n1", DataDir: t.TempDir(), HTTPAddr: "127.0.0.1:0", GossipAddr: freeAddr(t), Version: "test", NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.index = recall.New(recall.Config{Dir: filepath.Join(notFolder, "index"), Feed: newFeed(n)}) // which cannot be made
+	run(t, n)
+	waitFor(t, "all but the index", func() bool { _, why := n.Ready(); return len(why) == 1 })
 	store(t, n, `{"title":"Deploy day","content":"Tuesday"}`)
-	n.index = recall.New(recall.Config{Dir: filepath.Join(t.TempDir(), "index"), Feed: newFeed(n)}) // and nobody runs it
 	began := time.Now()
-	_, err := n.Recall(t.Context(), httpapi.Query{Text: "deploy", Filter: memory.Filter{Limit: 5}}, httpapi.ReadOptions{})
+	_, err = n.Recall(t.Context(), httpapi.Query{Text: "deploy", Filter: memory.Filter{Limit: 5}}, httpapi.ReadOptions{})
 	if !errors.Is(err, memory.ErrUnavailable) || time.Since(began) > 5*time.Second {
 		t.Errorf("without an open index: %v after %s", err, time.Since(began))
 	}

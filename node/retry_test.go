@@ -24,6 +24,14 @@ func startOne(t testing.TB, change func(*Config)) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, n)
+	waitFor(t, "ready", func() bool { ok, _ := n.Ready(); return ok })
+	return n
+}
+
+// run runs a node until the end of the test.
+func run(t testing.TB, n *Node) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
@@ -33,8 +41,6 @@ func startOne(t testing.TB, change func(*Config)) *Node {
 			t.Errorf("run: %v", err)
 		}
 	})
-	waitFor(t, "ready", func() bool { ok, _ := n.Ready(); return ok })
-	return n
 }
 
 func draft(t testing.TB, body string) memory.Draft {

@@ -73,8 +73,8 @@ func hostLabel() string {
 
 // writer is who writes: the agent that was said, or else whom the key is for, which the node
 // knows, or this person.
-func (c *connFlags) writer(said string) string {
-	if said != "" || c.hasKey() {
+func (f *connFlags) writer(said string) string {
+	if said != "" || f.hasKey() {
 		return said
 	}
 	return person()
