@@ -2,14 +2,13 @@ package recall
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/blevesearch/bleve/v2"
-	"github.com/blevesearch/bleve/v2/analysis/analyzer/keyword"
-	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/document"
+	bleveindex "github.com/blevesearch/bleve_index_api"
 
 	"github.com/memd/memd/memory"
 )
@@ -18,9 +17,9 @@ import (
 // title several times over instead of a field with a greater weight: a word is then one
 // list to go through.
 const (
-	fieldStem     = "stem"
-	fieldWord     = "word"
-	fieldTag      = "tag" // whole, in lower case
+	fieldWord     = "word" // as they are
+	fieldStem     = "stem" // of the words that are not their own stem: see view.list
+	fieldTag      = "tag"  // whole, in lower case
 	fieldNS       = "ns"
 	fieldBelow    = "below" // its namespace and all above it
 	fieldScope    = "scope"
@@ -29,28 +28,6 @@ const (
 	fieldPriority = "priority"
 	fieldDay      = "day" // it was created, in UTC: 2026-05-01
 )
-
-// entry is a memory as it is indexed.
-type entry struct {
-	Stem     []string `json:"stem"`
-	Word     []string `json:"word"`
-	Tag      []string `json:"tag"`
-	NS       string   `json:"ns"`
-	Below    []string `json:"below"`
-	Scope    string   `json:"scope"`
-	Tier     string   `json:"tier"`
-	Agent    string   `json:"agent"`
-	Priority string   `json:"priority"`
-	Day      string   `json:"day"`
-}
-
-func newEntry(m *memory.Memory) entry {
-	text := append([]string{m.Title, m.Content}, m.Tags...)
-	return entry{
-		Stem: append(slices.Repeat([]string{m.Title}, titleTimes-1), text...), Word: text, Tag: foldAll(m.Tags), NS: m.Namespace, Below: Chain(m.Namespace),
-		Scope: m.Scope(), Tier: m.Tier, Agent: m.Agent(), Priority: strconv.Itoa(m.Priority), Day: day(m.CreatedAt),
-	}
-}
 
 // titleTimes is how often a word of the title counts as one of the content.
 const titleTimes = 2
@@ -65,32 +42,145 @@ func foldAll(list []string) []string {
 	return out
 }
 
-func newMapping() mapping.IndexMapping {
-	text := func(analyzer string) *mapping.FieldMapping {
-		f := bleve.NewTextFieldMapping()
-		f.Analyzer = analyzer
-		f.Store, f.DocValues, f.IncludeInAll, f.IncludeTermVectors = false, false, false, false
-		return f
-	}
-	doc := bleve.NewDocumentStaticMapping()
-	doc.AddFieldMappingsAt(fieldStem, text(stemAnalyzer))
-	doc.AddFieldMappingsAt(fieldWord, text(wordAnalyzer))
-	for _, f := range []string{fieldTag, fieldNS, fieldBelow, fieldScope, fieldTier, fieldAgent, fieldPriority, fieldDay} {
-		exact := text(keyword.Name)
-		exact.SkipFreqNorm = true
-		doc.AddFieldMappingsAt(f, exact)
-	}
-	doc.AddSubDocumentMapping("_all", bleve.NewDocumentDisabledMapping()) // else a field of everything is made beside them
-	m := bleve.NewIndexMapping()
-	m.DefaultMapping = doc
-	m.StoreDynamic, m.IndexDynamic, m.DocValuesDynamic = false, false, false
-	return m
+// documents makes those of one batch. The library's own way to them goes by reflection, takes
+// each text apart twice, and makes a field of each text and each value.
+type documents struct {
+	exact map[[2]string]*field // by name and value: most memories of a batch share them
 }
+
+func newDocuments() documents { return documents{make(map[[2]string]*field)} }
+
+func (d documents) document(id string, m *memory.Memory) *document.Document {
+	out := document.NewDocument(id)
+	t := &text{m: m}
+	out.Fields = append(make([]document.Field, 0, 11), &wordField{t}, &stemField{t}, // the library adds one for the id
+		d.one(fieldNS, m.Namespace), d.shared(fieldBelow, m.Namespace, Chain), d.one(fieldScope, m.Scope()), d.one(fieldTier, m.Tier),
+		d.one(fieldAgent, m.Agent()), d.one(fieldPriority, strconv.Itoa(m.Priority)), d.one(fieldDay, day(m.CreatedAt)))
+	if len(m.Tags) > 0 {
+		out.AddField(newField(fieldTag, foldAll(m.Tags)))
+	}
+	return out
+}
+
+// one is a field with one value.
+func (d documents) one(name, value string) *field {
+	return d.shared(name, value, func(s string) []string { return []string{s} })
+}
+
+// shared is the field that a value leads to.
+func (d documents) shared(name, value string, values func(string) []string) *field {
+	key := [2]string{name, value}
+	f := d.exact[key]
+	if f == nil {
+		f = newField(name, values(value))
+		d.exact[key] = f
+	}
+	return f
+}
+
+// field is a field of words that only restrict. Many documents may have the same.
+type field struct {
+	unstored
+	name  string
+	words bleveindex.TokenFrequencies
+}
+
+func newField(name string, values []string) *field {
+	f := &field{name: name, words: make(bleveindex.TokenFrequencies, len(values))}
+	for _, v := range values {
+		f.words[v] = &bleveindex.TokenFreq{}
+	}
+	return f
+}
+
+func (f *field) Name() string { return f.name }
+func (f *field) Analyze()     {}
+func (f *field) Options() bleveindex.FieldIndexingOptions {
+	return bleveindex.IndexField | bleveindex.SkipFreqNorm
+}
+func (f *field) AnalyzedLength() int                                   { return len(f.words) }
+func (f *field) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.words }
+
+// wordField and stemField are what a text is made of. The library analyzes the fields of one
+// document one after the other, the words first, and those of several at the same time.
+type (
+	wordField struct{ *text }
+	stemField struct{ *text }
+)
+
+func (f *wordField) Name() string                                          { return fieldWord }
+func (f *wordField) Analyze()                                              { f.analyze() }
+func (f *wordField) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.words }
+func (f *stemField) Name() string                                          { return fieldStem }
+func (f *stemField) Analyze()                                              {}
+func (f *stemField) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.stems }
+
+// text is all text of a memory, taken apart.
+type text struct {
+	unstored
+	m            *memory.Memory
+	length       int // in words
+	words, stems bleveindex.TokenFrequencies
+}
+
+func (t *text) Options() bleveindex.FieldIndexingOptions { return bleveindex.IndexField }
+func (t *text) AnalyzedLength() int                      { return t.length }
+
+func (t *text) analyze() {
+	t.words = make(bleveindex.TokenFrequencies, 64)
+	t.add(t.m.Title, titleTimes)
+	t.add(t.m.Content, 1)
+	for _, tag := range t.m.Tags {
+		t.add(tag, 1)
+	}
+	t.stems = make(bleveindex.TokenFrequencies)
+	for word, w := range t.words {
+		if s := stem(word); s != word {
+			count(t.stems, s, w.Frequency())
+		}
+	}
+	for s, all := range t.stems { // whoever has it as a word, too, has it as often as both
+		if w := t.words[s]; w != nil && stem(s) == s {
+			all.SetFrequency(all.Frequency() + w.Frequency())
+		}
+	}
+}
+
+func (t *text) add(text string, times int) {
+	stream := words.Analyze([]byte(text))
+	for _, token := range stream {
+		if w := t.words[string(token.Term)]; w != nil {
+			w.SetFrequency(w.Frequency() + times)
+		} else {
+			count(t.words, string(token.Term), times)
+		}
+	}
+	t.length += times * len(stream)
+}
+
+func count(all bleveindex.TokenFrequencies, term string, times int) {
+	f := all[term]
+	if f == nil {
+		f = &bleveindex.TokenFreq{}
+		all[term] = f
+	}
+	f.SetFrequency(f.Frequency() + times)
+}
+
+// unstored is a field whose value cannot be read back.
+type unstored struct{}
+
+func (unstored) Value() []byte             { return nil }
+func (unstored) ArrayPositions() []uint64  { return nil }
+func (unstored) EncodedFieldType() byte    { return 't' }
+func (unstored) NumPlainTextBytes() uint64 { return 0 }
+func (unstored) Size() int                 { return 0 }
 
 // take applies changes and how far they reach, at once.
 func (x *Index) take(index bleve.Index, changes []Change, mark []byte) (uint64, error) {
 	start := time.Now()
 	batch := index.NewBatch()
+	made := newDocuments()
 	docs := 0
 	for _, c := range changes {
 		switch {
@@ -99,7 +189,7 @@ func (x *Index) take(index bleve.Index, changes []Change, mark []byte) (uint64, 
 			batch.Delete(c.ID)
 		default:
 			docs++
-			if err := batch.Index(c.ID, newEntry(c.Doc)); err != nil {
+			if err := batch.IndexAdvanced(made.document(c.ID, c.Doc)); err != nil {
 				// It would fail again in a new index: the others are not to wait for it.
 				x.log.Error("a memory cannot be indexed", "id", c.ID, "err", err)
 				batch.Delete(c.ID)

@@ -17,7 +17,7 @@ import (
 )
 
 // format of the index: what is kept and how words are cut. Another one is built anew.
-const format = "2"
+const format = "3"
 
 var (
 	keyFormat = []byte("format")
@@ -46,7 +46,7 @@ func (x *Index) openOrMake() (bleve.Index, uint64, error) {
 	}
 	var index bleve.Index
 	err := guarded(func() (err error) {
-		if index, err = bleve.NewUsing(x.cfg.Dir, newMapping(), scorch.Name, scorch.Name, settings()); err != nil {
+		if index, err = bleve.NewUsing(x.cfg.Dir, bleve.NewIndexMapping(), scorch.Name, scorch.Name, settings()); err != nil {
 			return err
 		}
 		return index.SetInternal(keyFormat, []byte(format))

@@ -103,10 +103,16 @@ func (v *view) rank(ctx context.Context, docs []*roaring.Bitmap, groups [][]word
 // add adds what a form gives to those documents of a part that have it. all and fits are of
 // the same documents as docs, in their order.
 func (f form) add(part int, docs *roaring.Bitmap, all []scored, fits []fit, bit uint16) error {
-	if f.in[part] == nil {
-		return nil
+	for _, postings := range f.in[part] {
+		if err := f.addFrom(postings, docs, all, fits, bit); err != nil {
+			return err
+		}
 	}
-	it := f.in[part].Iterator(true, true, false, nil)
+	return nil
+}
+
+func (f form) addFrom(postings segment.PostingsList, docs *roaring.Bitmap, all []scored, fits []fit, bit uint16) error {
+	it := postings.Iterator(true, true, false, nil)
 	quick, ok := it.(segment.OptimizablePostingsIterator)
 	if !ok {
 		return errReader

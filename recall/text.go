@@ -14,25 +14,11 @@ import (
 	"github.com/blevesearch/bleve/v2/analysis/token/stop"
 	"github.com/blevesearch/bleve/v2/analysis/token/unicodenorm"
 	unicodetokens "github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
-	"github.com/blevesearch/bleve/v2/registry"
 )
 
-// Names of the analyzers: words as they are, and stems of English ones. Other languages
+// words cuts a text into words as they are, stems into stems of English ones. Other languages
 // are found by their words.
-const (
-	wordAnalyzer = "memd_word"
-	stemAnalyzer = "memd_stem"
-)
-
 var words, stems = newAnalyzer(false), newAnalyzer(true)
-
-func init() {
-	for name, a := range map[string]analysis.Analyzer{wordAnalyzer: words, stemAnalyzer: stems} {
-		if err := registry.RegisterAnalyzer(name, func(map[string]any, *registry.Cache) (analysis.Analyzer, error) { return a, nil }); err != nil {
-			panic(err)
-		}
-	}
-}
 
 func newAnalyzer(stem bool) analysis.Analyzer {
 	common := analysis.NewTokenMap()
@@ -50,7 +36,7 @@ func newAnalyzer(stem bool) analysis.Analyzer {
 		lengthFilter{},
 	}
 	if stem {
-		filters = append(filters, porter.NewPorterStemmer())
+		filters = append(filters, stemFilter{})
 	}
 	return &analysis.DefaultAnalyzer{Tokenizer: unicodetokens.NewUnicodeTokenizer(), TokenFilters: filters}
 }
@@ -78,6 +64,27 @@ func ascii(b []byte) bool {
 		}
 	}
 	return true
+}
+
+type stemFilter struct{}
+
+func (stemFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
+	for _, t := range in {
+		t.Term = []byte(stem(string(t.Term)))
+	}
+	return in
+}
+
+var stemmer = porter.NewPorterStemmer()
+
+// stem is that of a word. What has anything but letters has none: it is no English word.
+func stem(word string) string {
+	for _, c := range []byte(word) {
+		if c < 'a' || c > 'z' {
+			return word
+		}
+	}
+	return string(stemmer.Filter(analysis.TokenStream{{Term: []byte(word)}})[0].Term)
 }
 
 type lengthFilter struct{}

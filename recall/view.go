@@ -58,39 +58,77 @@ func (p *part) dictionary(field string) (segment.TermDictionary, error) {
 
 // list is where a term stands, in each part of a view.
 type list struct {
-	in    []segment.PostingsList // nil where it does not
-	count uint64                 // of memories that have it
+	in    [][]segment.PostingsList // each without the documents of the others
+	count uint64                   // of memories that have it
 }
 
+// list looks a term up. The stems of words that are their own stem stand among the words alone:
+// most are, and each list costs the same. A document that has a stem in both fields has it among
+// the stems as often as in all.
 func (v *view) list(field, text string) (*list, error) {
-	l := &list{in: make([]segment.PostingsList, len(v.parts))}
+	l := &list{in: make([][]segment.PostingsList, len(v.parts))}
 	for i, p := range v.parts {
-		d, err := p.dictionary(field)
+		postings, err := p.postings(field, text, p.Deleted())
 		if err != nil {
 			return nil, err
 		}
-		postings, err := d.PostingsList([]byte(text), p.Deleted(), nil)
-		if err != nil {
+		l.add(i, postings)
+		if field != fieldStem {
+			continue
+		}
+		except := p.Deleted()
+		if len(l.in[i]) > 0 {
+			stems, err := l.docs(i)
+			if err != nil {
+				return nil, err
+			}
+			if except == nil {
+				except = stems
+			} else {
+				except = roaring.Or(except, stems)
+			}
+		}
+		if postings, err = p.postings(fieldWord, text, except); err != nil {
 			return nil, err
 		}
-		if n := postings.Count(); n > 0 {
-			l.in[i] = postings
-			l.count += n
-		}
+		l.add(i, postings)
 	}
 	return l, nil
 }
 
+func (p *part) postings(field, text string, except *roaring.Bitmap) (segment.PostingsList, error) {
+	d, err := p.dictionary(field)
+	if err != nil {
+		return nil, err
+	}
+	return d.PostingsList([]byte(text), except, nil)
+}
+
+func (l *list) add(part int, postings segment.PostingsList) {
+	if n := postings.Count(); n > 0 {
+		l.in[part] = append(l.in[part], postings)
+		l.count += n
+	}
+}
+
 // docs are the documents of a part that have the term. The bitmap is not to be changed.
 func (l *list) docs(part int) (*roaring.Bitmap, error) {
-	if l.in[part] == nil {
-		return roaring.New(), nil
+	var out *roaring.Bitmap
+	for _, postings := range l.in[part] {
+		it, ok := postings.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
+		if !ok {
+			return nil, errReader
+		}
+		if docs := docsOf(it); out == nil {
+			out = docs
+		} else {
+			out = roaring.Or(out, docs)
+		}
 	}
-	it, ok := l.in[part].Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
-	if !ok {
-		return nil, errReader
+	if out == nil {
+		out = roaring.New()
 	}
-	return docsOf(it), nil
+	return out, nil
 }
 
 func docsOf(it segment.OptimizablePostingsIterator) *roaring.Bitmap {
