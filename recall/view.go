@@ -2,6 +2,8 @@ package recall
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -109,6 +111,39 @@ func (l *list) add(part int, postings segment.PostingsList) {
 		l.in[part] = append(l.in[part], postings)
 		l.count += n
 	}
+}
+
+// terms are the first terms of a field from one on and below another, limit at most, which an
+// automaton takes (nil = it takes all), in their order. The count is of the memories that have
+// a term, and of those that had it and are not cleared away yet.
+func (v *view) terms(field, from, below string, takes segment.Automaton, limit int) ([]found, error) {
+	at := make(map[string]int)
+	var out []found
+	for _, p := range v.parts {
+		d, err := p.dictionary(field)
+		if err != nil {
+			return nil, err
+		}
+		it := d.AutomatonIterator(takes, []byte(from), []byte(below))
+		for range limit { // those of the answer are among the first of each part
+			e, err := it.Next()
+			if err != nil {
+				return nil, err
+			}
+			if e == nil {
+				break
+			}
+			i, ok := at[e.Term]
+			if !ok {
+				i = len(out)
+				at[e.Term] = i
+				out = append(out, found{text: e.Term})
+			}
+			out[i].count += e.Count
+		}
+	}
+	slices.SortFunc(out, func(a, b found) int { return strings.Compare(a.text, b.text) })
+	return out[:min(len(out), limit)], nil
 }
 
 // docs are the documents of a part that have the term. The bitmap is not to be changed.

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	bleveindex "github.com/blevesearch/bleve_index_api"
 )
 
 // Weights of the forms of a word.
@@ -141,57 +140,33 @@ func (d dictionary) quoted(text string) ([]clause, error) {
 	return out, nil
 }
 
-// between lists the terms of a field in a range, limit at most.
-func (d dictionary) between(field, from, to string, limit int) (out []string, err error) {
-	dict, err := d.FieldDictRange(field, []byte(from), []byte(to))
-	if err != nil {
-		return nil, err
+// between lists the terms of a field in a range, both ends included, limit at most.
+func (d dictionary) between(field, from, to string, limit int) ([]string, error) {
+	terms, err := d.terms(field, from, to+"\x00", nil, limit)
+	out := make([]string, len(terms))
+	for i, t := range terms {
+		out[i] = t.text
 	}
-	defer dict.Close()
-	for len(out) < limit {
-		e, err := dict.Next()
-		if err != nil || e == nil {
-			return out, err
-		}
-		out = append(out, e.Term)
-	}
-	return out, nil
+	return out, err
 }
 
 // found is a word of the dictionary.
 type found struct {
-	text     string
-	count    uint64
-	distance uint8
+	text  string
+	count uint64
 }
 
 const (
 	maxCompletions = 6
 	maxDictionary  = 200 // entries looked at for them
 	maxNear        = 3
+	lastByte       = "\xff" // above all of UTF-8
 )
 
 // completions are the commonest words that begin with a text and are longer.
 func (d dictionary) completions(text string) ([]found, error) {
-	dict, err := d.FieldDictPrefix(fieldWord, []byte(text))
-	if err != nil {
-		return nil, err
-	}
-	defer dict.Close()
-	var out []found
-	for range maxDictionary {
-		e, err := dict.Next()
-		if err != nil {
-			return nil, err
-		}
-		if e == nil {
-			break
-		}
-		if e.Term != text {
-			out = append(out, found{text: e.Term, count: e.Count})
-		}
-	}
-	return best(out, maxCompletions), nil
+	longer, err := d.terms(fieldWord, text+"\x00", text+lastByte, nil, maxDictionary)
+	return best(longer, maxCompletions), err
 }
 
 // near are the words that differ from a text by a letter, or else from a longer one by two,
@@ -200,42 +175,39 @@ func (d dictionary) near(text string) ([]found, error) {
 	_, first := utf8.DecodeRuneInString(text)
 	most := 1
 	if utf8.RuneCountInString(text) >= 5 {
-		most = 2
+		most = maxDistance
 	}
 	for distance := 1; distance <= most; distance++ { // two are much more to look through
-		dict, err := d.FieldDictFuzzy(fieldWord, text, distance, text[:first])
+		out, err := d.terms(fieldWord, text[:first], text[:first]+lastByte, newNearby(text, distance), maxDictionary)
 		if err != nil {
 			return nil, err
 		}
-		out, err := d.counted(dict)
-		if err != nil || len(out) > 0 {
+		if out, err = d.counted(out); err != nil || len(out) > 0 {
 			return best(out, maxNear), err
 		}
 	}
 	return nil, nil
 }
 
-// counted are the first words that a walk through the dictionary brings.
-func (d dictionary) counted(dict bleveindex.FieldDict) (out []found, err error) {
-	defer dict.Close()
-	for range maxDictionary {
-		e, err := dict.Next()
-		if err != nil || e == nil {
-			return out, err
-		}
-		l, err := d.list(fieldWord, e.Term)
+// counted are those words that memories have now, with how many do.
+func (d dictionary) counted(list []found) ([]found, error) {
+	out := list[:0]
+	for _, f := range list {
+		l, err := d.list(fieldWord, f.text)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, found{text: e.Term, count: l.count, distance: e.EditDistance})
+		if l.count > 0 {
+			out = append(out, found{f.text, l.count})
+		}
 	}
 	return out, nil
 }
 
-// best are the nearest, of those the commonest.
+// best are the commonest.
 func best(list []found, n int) []found {
 	slices.SortFunc(list, func(a, b found) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(b.count, a.count), strings.Compare(a.text, b.text))
+		return cmp.Or(cmp.Compare(b.count, a.count), strings.Compare(a.text, b.text))
 	})
 	return list[:min(len(list), n)]
 }
