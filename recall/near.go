@@ -9,11 +9,14 @@ const maxDistance = 2
 
 // nearby is an automaton over the bytes of a word in UTF-8: it takes those that are at most
 // so many letters away from a text. A letter more, less or another is one, and two that have
-// changed places are one too, if nothing came between them (optimal string alignment). The
-// library's own computes every state that any word could lead to before it looks at the
-// first one; a walk through a dictionary comes to few of them.
+// changed places are one too, if nothing came between them (optimal string alignment). It
+// takes only words that begin with the same letters, which is what keeps a walk through a
+// dictionary short: the library's iterator looks at the end of its range when it has found
+// something, and not before. And the library's automaton computes every state that any word
+// could lead to before the walk begins, of which this one comes to few.
 type nearby struct {
 	text   []rune
+	same   int // letters at the beginning
 	most   int // 1 to maxDistance
 	states []nearState
 }
@@ -31,8 +34,9 @@ type nearState struct {
 
 const noState = -1
 
-func newNearby(text string, most int) *nearby {
-	n := &nearby{text: []rune(text), most: most}
+// newNearby wants the text to have more letters than same.
+func newNearby(text string, same, most int) *nearby {
+	n := &nearby{text: []rune(text), same: same, most: most}
 	var s nearState
 	for i := range s.row {
 		s.row[i], s.prev[i] = n.far(), n.far()
@@ -55,7 +59,7 @@ func (n *nearby) IsMatch(state int) bool {
 	}
 	s := &n.states[state]
 	i := len(n.text) - s.letters + n.most
-	return s.have == 0 && i >= 0 && i <= 2*n.most && int(s.row[i]) <= n.most
+	return s.have == 0 && s.letters >= n.same && i >= 0 && i <= 2*n.most && int(s.row[i]) <= n.most
 }
 
 func (n *nearby) CanMatch(state int) bool { return state != noState }
@@ -82,6 +86,9 @@ func (n *nearby) Accept(state int, b byte) int {
 
 // step takes a letter. It reports whether a word can still be near enough.
 func (n *nearby) step(s *nearState, letter rune) bool {
+	if s.letters < n.same && letter != n.text[s.letters] {
+		return false
+	}
 	far, width := n.far(), 2*n.most+1
 	var row [2*maxDistance + 1]uint8
 	s.letters++

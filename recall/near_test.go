@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -68,10 +69,12 @@ func TestNearby(t *testing.T) {
 			}
 		}
 		distance := osa(text, word)
+		same := rapid.IntRange(0, min(2, len(text))).Draw(t, "same")
+		begins := len(word) >= same && slices.Equal(word[:same], text[:same])
 		for most := 1; most <= maxDistance; most++ {
-			n := newNearby(string(text), most)
-			if got := n.IsMatch(walkTo(n, string(word))); got != (distance <= most) {
-				t.Fatalf("%q and %q are %d apart, within %d: %t", string(text), string(word), distance, most, got)
+			n := newNearby(string(text), same, most)
+			if got := n.IsMatch(walkTo(n, string(word))); got != (begins && distance <= most) {
+				t.Fatalf("%q and %q are %d apart, within %d and with %d the same: %t", string(text), string(word), distance, most, same, got)
 			}
 		}
 	})
@@ -80,7 +83,7 @@ func TestNearby(t *testing.T) {
 // TestNearbyBytes: what is not UTF-8 is a word like others, and no trouble.
 func TestNearbyBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := newNearby(rapid.String().Draw(t, "text"), rapid.IntRange(1, maxDistance).Draw(t, "most"))
+		n := newNearby(rapid.String().Draw(t, "text"), 0, rapid.IntRange(1, maxDistance).Draw(t, "most"))
 		n.IsMatch(walkTo(n, string(rapid.SliceOf(rapid.Byte()).Draw(t, "word"))))
 	})
 }

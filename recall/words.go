@@ -170,15 +170,17 @@ func (d dictionary) completions(text string) ([]found, error) {
 }
 
 // near are the words that differ from a text by a letter, or else from a longer one by two,
-// the first letter aside.
+// the first letter aside, and of the longer one the second.
 func (d dictionary) near(text string) ([]found, error) {
-	_, first := utf8.DecodeRuneInString(text)
 	most := 1
 	if utf8.RuneCountInString(text) >= 5 {
 		most = maxDistance
 	}
+	same := 0                                         // bytes
 	for distance := 1; distance <= most; distance++ { // two are much more to look through
-		out, err := d.terms(fieldWord, text[:first], text[:first]+lastByte, newNearby(text, distance), maxDictionary)
+		_, letter := utf8.DecodeRuneInString(text[same:])
+		same += letter
+		out, err := d.terms(fieldWord, text[:same], text[:same]+lastByte, newNearby(text, distance, distance), maxDictionary)
 		if err != nil {
 			return nil, err
 		}
