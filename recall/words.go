@@ -176,7 +176,7 @@ func (d dictionary) near(text string) ([]found, error) {
 	if utf8.RuneCountInString(text) >= 5 {
 		most = maxDistance
 	}
-	var same int // bytes
+	var same int                                      // bytes
 	for distance := 1; distance <= most; distance++ { // two are much more to look through
 		_, letter := utf8.DecodeRuneInString(text[same:])
 		same += letter
