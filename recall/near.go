@@ -13,7 +13,8 @@ const maxDistance = 2
 // takes only words that begin with the same letters, which is what keeps a walk through a
 // dictionary short: the library's iterator looks at the end of its range when it has found
 // something, and not before. And the library's automaton computes every state that any word
-// could lead to before the walk begins, of which this one comes to few.
+// could lead to before the walk begins, of which this one comes to few. It is for one walk
+// after another.
 type nearby struct {
 	text   []rune
 	same   int // letters at the beginning
@@ -44,14 +45,17 @@ func newNearby(text string, same, most int) *nearby {
 			s.row[i] = min(uint8(at), n.far()) // #nosec G115 -- below 2*maxDistance
 		}
 	}
-	n.states = []nearState{s}
+	n.states = append(make([]nearState, 0, 100), s)
 	return n
 }
 
 func (n *nearby) far() uint8 { return uint8(n.most) + 1 } // #nosec G115 -- maxDistance at most
 
 // Start, IsMatch, CanMatch, WillAlwaysMatch and Accept are what a walk asks of an automaton.
-func (n *nearby) Start() int { return 0 }
+func (n *nearby) Start() int {
+	n.states = n.states[:1] // of the walk before
+	return 0
+}
 
 func (n *nearby) IsMatch(state int) bool {
 	if state == noState {

@@ -73,6 +73,7 @@ func TestNearby(t *testing.T) {
 		begins := len(word) >= same && slices.Equal(word[:same], text[:same])
 		for most := 1; most <= maxDistance; most++ {
 			n := newNearby(string(text), same, most)
+			walkTo(n, string(text)) // the walk before
 			if got := n.IsMatch(walkTo(n, string(word))); got != (begins && distance <= most) {
 				t.Fatalf("%q and %q are %d apart, within %d and with %d the same: %t", string(text), string(word), distance, most, same, got)
 			}

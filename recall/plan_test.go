@@ -23,7 +23,7 @@ func TestStepsAreTheirOwn(t *testing.T) {
 	defer done()
 	count := func(s step) (n uint64) {
 		for i := range v.parts {
-			docs, err := s.which.docs(i)
+			docs, err := s.which.docs(i, nil)
 			must(t, err)
 			n += docs.GetCardinality()
 		}

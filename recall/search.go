@@ -109,7 +109,7 @@ func (w *walk) step(s step) (goOn bool, err error) {
 		if err := w.ctx.Err(); err != nil {
 			return false, err
 		}
-		if which[i], err = s.which.docs(i); err != nil {
+		if which[i], err = s.which.docs(i, nil); err != nil {
 			return false, err
 		}
 		if w.done[i] == nil {

@@ -80,7 +80,7 @@ func (v *view) list(field, text string) (*list, error) {
 		}
 		except := p.Deleted()
 		if len(l.in[i]) > 0 {
-			stems, err := l.docs(i)
+			stems, err := l.docs(i, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -147,14 +147,18 @@ func (v *view) terms(field, from, below string, takes segment.Automaton, limit i
 }
 
 // docs are the documents of a part that have the term. The bitmap is not to be changed.
-func (l *list) docs(part int) (*roaring.Bitmap, error) {
+func (l *list) docs(part int, within *roaring.Bitmap) (*roaring.Bitmap, error) {
 	var out *roaring.Bitmap
 	for _, postings := range l.in[part] {
 		it, ok := postings.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
 		if !ok {
 			return nil, errReader
 		}
-		if docs := docsOf(it); out == nil {
+		docs := docsOf(it)
+		if within != nil {
+			docs = roaring.And(docs, within)
+		}
+		if out == nil {
 			out = docs
 		} else {
 			out = roaring.Or(out, docs)

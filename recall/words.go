@@ -28,12 +28,12 @@ type word struct {
 	count uint64 // of memories that have it, at least
 }
 
-func (w word) docs(part int) (*roaring.Bitmap, error) {
+func (w word) docs(part int, within *roaring.Bitmap) (*roaring.Bitmap, error) {
 	out := make(anyOf, len(w.forms))
 	for i, f := range w.forms {
 		out[i] = f
 	}
-	return out.docs(part)
+	return out.docs(part, within)
 }
 
 // dictionary tells what words there are.
