@@ -241,6 +241,9 @@ func ignoreClosed(err error) error {
 
 // splitAddr takes host:port apart; the port may be missing.
 func splitAddr(addr string, port int) (string, int, error) {
+	if ip, err := netip.ParseAddr(addr); err == nil { // of IPv6, too, without brackets
+		return ip.String(), port, nil
+	}
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
 		var ae *net.AddrError

@@ -28,7 +28,7 @@ type Config struct {
 	Version string // shown in health and status
 
 	HTTPAddr      string // host:port to listen on; required unless Listener is set
-	HTTPAdvertise string // host:port that peers use; "" = the listen address
+	HTTPAdvertise string // host[:port] that peers use; "" = the listen address
 	AllowedHosts  []string
 
 	// TLSCert and TLSKey serve HTTPS and are shown to peers; TLSCA is who is trusted, see
@@ -169,23 +169,32 @@ func checkSeed(seed string) error {
 // compressed page would spare.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr // without a port
+	}
 	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// advertised is the address that peers are told: what was configured, else where the
-// listener is, with an unspecified host made loopback (a wildcard can be dialled by
-// nobody).
+// advertised is the address that peers are told: what was configured, with the listener's port
+// if it says none, else where the listener is, unless that is a wildcard, which can be dialled by
+// nobody.
 func advertised(configured string, bound net.Addr) (string, error) {
+	host, port, err := net.SplitHostPort(bound.String())
+	if err != nil {
+		return "", err
+	}
+	if ip, err := netip.ParseAddr(configured); err == nil { // of IPv6, too, without brackets
+		return net.JoinHostPort(ip.String(), port), nil
+	}
 	if configured != "" {
+		if !strings.Contains(configured, ":") {
+			return net.JoinHostPort(configured, port), nil
+		}
 		if _, _, err := net.SplitHostPort(configured); err != nil {
 			return "", fmt.Errorf("advertise address %q: %w", configured, err)
 		}
 		return configured, nil
-	}
-	host, port, err := net.SplitHostPort(bound.String())
-	if err != nil {
-		return "", err
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		return "", fmt.Errorf("listening on %s: peers need an address of this node; set the advertise address", bound)
