@@ -45,21 +45,83 @@ func foldAll(list []string) []string {
 // documents makes those of one batch. The library's own way to them goes by reflection, takes
 // each text apart twice, and makes a field of each text and each value.
 type documents struct {
+	cut   *cutter
 	exact map[[2]string]*field // by name and value: most memories of a batch share them
 }
 
-func newDocuments() documents { return documents{make(map[[2]string]*field)} }
+func newDocuments(cut *cutter) documents { return documents{cut, make(map[[2]string]*field)} }
 
 func (d documents) document(id string, m *memory.Memory) *document.Document {
 	out := document.NewDocument(id)
-	t := &text{m: m}
-	out.Fields = append(make([]document.Field, 0, 11), &wordField{t}, &stemField{t}, // the library adds one for the id
+	words, stems := d.text(m)
+	out.Fields = append(make([]document.Field, 0, 11), words, stems, // the library adds one for the id
 		d.one(fieldNS, m.Namespace), d.shared(fieldBelow, m.Namespace, Chain), d.one(fieldScope, m.Scope()), d.one(fieldTier, m.Tier),
 		d.one(fieldAgent, m.Agent()), d.one(fieldPriority, strconv.Itoa(m.Priority)), d.one(fieldDay, day(m.CreatedAt)))
 	if len(m.Tags) > 0 {
 		out.AddField(newField(fieldTag, foldAll(m.Tags)))
 	}
 	return out
+}
+
+// text takes all text of a memory apart.
+func (d documents) text(m *memory.Memory) (words, stems *field) {
+	cut := append(make([][]cutWord, 0, 64), d.cut.cut(m.Title)...)
+	title := len(cut)
+	cut = append(cut, d.cut.cut(m.Content)...)
+	for _, tag := range m.Tags {
+		cut = append(cut, d.cut.cut(tag)...)
+	}
+	length, n := 0, 0
+	for i, ws := range cut {
+		n += len(ws)
+		length += len(ws) * times(i < title)
+	}
+	all := counts{make(bleveindex.TokenFrequencies, n), make([]bleveindex.TokenFreq, 0, n)}
+	others := counts{make(bleveindex.TokenFrequencies), nil}
+	for i, ws := range cut {
+		for _, w := range ws {
+			all.add(w.text, times(i < title))
+			if w.stem != w.text {
+				others.add(w.stem, times(i < title))
+			}
+		}
+	}
+	if len(others.of) > 0 { // whoever has a stem as a word, too, has it as often as both
+		for i, ws := range cut {
+			for _, w := range ws {
+				if w.stem == w.text && others.of[w.stem] != nil {
+					others.add(w.stem, times(i < title))
+				}
+			}
+		}
+	}
+	return &field{name: fieldWord, words: all.of, length: length}, &field{name: fieldStem, words: others.of, length: length}
+}
+
+func times(title bool) int {
+	if title {
+		return titleTimes
+	}
+	return 1
+}
+
+// counts is how often there are words.
+type counts struct {
+	of   bleveindex.TokenFrequencies
+	room []bleveindex.TokenFreq
+}
+
+func (c *counts) add(word string, times int) {
+	f := c.of[word]
+	if f == nil {
+		if len(c.room) == cap(c.room) {
+			c.room = make([]bleveindex.TokenFreq, 0, 8)
+		}
+		c.room = c.room[:len(c.room)+1]
+		f = &c.room[len(c.room)-1]
+		c.of[word] = f
+	}
+	f.SetFrequency(f.Frequency() + times)
 }
 
 // one is a field with one value.
@@ -78,11 +140,12 @@ func (d documents) shared(name, value string, values func(string) []string) *fie
 	return f
 }
 
-// field is a field of words that only restrict. Many documents may have the same.
+// field is one of a document, taken apart: its value cannot be read back. Many documents may
+// have the same.
 type field struct {
-	unstored
-	name  string
-	words bleveindex.TokenFrequencies
+	name   string
+	words  bleveindex.TokenFrequencies
+	length int // in words; 0 = they only restrict
 }
 
 func newField(name string, values []string) *field {
@@ -93,94 +156,28 @@ func newField(name string, values []string) *field {
 	return f
 }
 
-func (f *field) Name() string { return f.name }
-func (f *field) Analyze()     {}
 func (f *field) Options() bleveindex.FieldIndexingOptions {
+	if f.name == fieldWord || f.name == fieldStem {
+		return bleveindex.IndexField
+	}
 	return bleveindex.IndexField | bleveindex.SkipFreqNorm
 }
-func (f *field) AnalyzedLength() int                                   { return len(f.words) }
+
+func (f *field) Name() string                                          { return f.name }
+func (f *field) AnalyzedLength() int                                   { return f.length }
 func (f *field) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.words }
-
-// wordField and stemField are what a text is made of. The library analyzes the fields of one
-// document one after the other, the words first, and those of several at the same time.
-type (
-	wordField struct{ *text }
-	stemField struct{ *text }
-)
-
-func (f *wordField) Name() string                                          { return fieldWord }
-func (f *wordField) Analyze()                                              { f.analyze() }
-func (f *wordField) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.words }
-func (f *stemField) Name() string                                          { return fieldStem }
-func (f *stemField) Analyze()                                              {}
-func (f *stemField) AnalyzedTokenFrequencies() bleveindex.TokenFrequencies { return f.stems }
-
-// text is all text of a memory, taken apart.
-type text struct {
-	unstored
-	m            *memory.Memory
-	length       int // in words
-	words, stems bleveindex.TokenFrequencies
-}
-
-func (t *text) Options() bleveindex.FieldIndexingOptions { return bleveindex.IndexField }
-func (t *text) AnalyzedLength() int                      { return t.length }
-
-func (t *text) analyze() {
-	t.words = make(bleveindex.TokenFrequencies, 64)
-	t.add(t.m.Title, titleTimes)
-	t.add(t.m.Content, 1)
-	for _, tag := range t.m.Tags {
-		t.add(tag, 1)
-	}
-	t.stems = make(bleveindex.TokenFrequencies)
-	for word, w := range t.words {
-		if s := stem(word); s != word {
-			count(t.stems, s, w.Frequency())
-		}
-	}
-	for s, all := range t.stems { // whoever has it as a word, too, has it as often as both
-		if w := t.words[s]; w != nil && stem(s) == s {
-			all.SetFrequency(all.Frequency() + w.Frequency())
-		}
-	}
-}
-
-func (t *text) add(text string, times int) {
-	stream := words.Analyze([]byte(text))
-	for _, token := range stream {
-		if w := t.words[string(token.Term)]; w != nil {
-			w.SetFrequency(w.Frequency() + times)
-		} else {
-			count(t.words, string(token.Term), times)
-		}
-	}
-	t.length += times * len(stream)
-}
-
-func count(all bleveindex.TokenFrequencies, term string, times int) {
-	f := all[term]
-	if f == nil {
-		f = &bleveindex.TokenFreq{}
-		all[term] = f
-	}
-	f.SetFrequency(f.Frequency() + times)
-}
-
-// unstored is a field whose value cannot be read back.
-type unstored struct{}
-
-func (unstored) Value() []byte             { return nil }
-func (unstored) ArrayPositions() []uint64  { return nil }
-func (unstored) EncodedFieldType() byte    { return 't' }
-func (unstored) NumPlainTextBytes() uint64 { return 0 }
-func (unstored) Size() int                 { return 0 }
+func (*field) Analyze()                                                {}
+func (*field) Value() []byte                                           { return nil }
+func (*field) ArrayPositions() []uint64                                { return nil }
+func (*field) EncodedFieldType() byte                                  { return 't' }
+func (*field) NumPlainTextBytes() uint64                               { return 0 }
+func (*field) Size() int                                               { return 0 }
 
 // take applies changes and how far they reach, at once.
 func (x *Index) take(index bleve.Index, changes []Change, mark []byte) (uint64, error) {
 	start := time.Now()
 	batch := index.NewBatch()
-	made := newDocuments()
+	made := newDocuments(x.cut)
 	docs := 0
 	for _, c := range changes {
 		switch {

@@ -38,7 +38,8 @@ type Index struct {
 	stored uint64 // up to here it is on disk, if the index has been there
 	moved  chan struct{}
 
-	incoming meter // of the goroutine that follows the feed
+	incoming meter   // of the goroutine that follows the feed
+	cut      *cutter // of the same
 
 	waiters int           // searches that wait for the index to get further
 	urge    chan struct{} // told when one begins to
@@ -49,7 +50,7 @@ func New(c Config) *Index {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	x := &Index{cfg: c, log: c.Log, moved: make(chan struct{}), urge: make(chan struct{}, 1)}
+	x := &Index{cfg: c, log: c.Log, moved: make(chan struct{}), urge: make(chan struct{}, 1), cut: newCutter()}
 	x.metrics = newMetrics(c.Registerer, x)
 	return x
 }

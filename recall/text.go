@@ -18,14 +18,24 @@ import (
 
 // words cuts a text into words as they are, stems into stems of English ones. Other languages
 // are found by their words.
-var words, stems = newAnalyzer(false), newAnalyzer(true)
+var (
+	words = &analysis.DefaultAnalyzer{Tokenizer: tokenizer, TokenFilters: filters}
+	stems = &analysis.DefaultAnalyzer{Tokenizer: tokenizer, TokenFilters: append(slices.Clip(filters), stemFilter{})}
+)
 
-func newAnalyzer(stem bool) analysis.Analyzer {
+var (
+	tokenizer = unicodetokens.NewUnicodeTokenizer()
+	filters   = newFilters()
+)
+
+// newFilters are what is done with the words of a text. But for the bigrams of adjacent
+// ideographs each is treated by itself, which a cutter relies on.
+func newFilters() []analysis.TokenFilter {
 	common := analysis.NewTokenMap()
 	if err := common.LoadBytes(en.EnglishStopWords); err != nil {
 		panic(err)
 	}
-	filters := []analysis.TokenFilter{
+	return []analysis.TokenFilter{
 		unicodenorm.MustNewUnicodeNormalizeFilter(unicodenorm.NFKC),
 		partsFilter{},
 		lowercase.NewLowerCaseFilter(),
@@ -35,10 +45,6 @@ func newAnalyzer(stem bool) analysis.Analyzer {
 		cjk.NewCJKBigramFilter(false),
 		lengthFilter{},
 	}
-	if stem {
-		filters = append(filters, stemFilter{})
-	}
-	return &analysis.DefaultAnalyzer{Tokenizer: unicodetokens.NewUnicodeTokenizer(), TokenFilters: filters}
 }
 
 // maxWord is the longest word that is kept, in bytes: what is longer is no word, and
