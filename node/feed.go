@@ -25,25 +25,33 @@ func (f feed) Changed() <-chan struct{} { return f.n.store.Changed() }
 
 func (f feed) Seq() uint64 { return f.n.store.Seq() }
 
+// maxFeedText is how many bytes of content are handed over at once, and those of one memory:
+// what an index makes of them takes many times the room.
+const maxFeedText = 1 << 20
+
 func (f feed) Changes(after uint64, limit int) (out []recall.Change, mark []byte, err error) {
 	err = f.n.store.View(func(tx *storage.Tx) error {
 		changes, err := tx.Changes(after, limit)
 		if err != nil {
 			return err
 		}
-		out = make([]recall.Change, len(changes))
-		for i, c := range changes {
-			out[i].Seq = c.Seq
-			if c.Key == "" || c.Key.Kind() != memory.KindMemory {
-				continue
+		out = make([]recall.Change, 0, len(changes))
+		for text := 0; len(out) < len(changes) && text < maxFeedText; {
+			c := changes[len(out)]
+			next := recall.Change{Seq: c.Seq}
+			if c.Key != "" && c.Key.Kind() == memory.KindMemory {
+				next.ID = c.Key.ID()
+				if next.Doc, err = f.document(tx, c.Key); err != nil {
+					return err
+				}
 			}
-			out[i].ID = c.Key.ID()
-			if out[i].Doc, err = f.document(tx, c.Key); err != nil {
-				return err
+			if next.Doc != nil {
+				text += len(next.Doc.Content)
 			}
+			out = append(out, next)
 		}
 		known, err := tx.Clock()
-		mark = appendMark(nil, known, changes)
+		mark = appendMark(nil, known, changes[:len(out)])
 		return err
 	})
 	return out, mark, err

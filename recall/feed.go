@@ -11,9 +11,9 @@ type Change struct {
 
 // Feed is where an index learns what there is.
 type Feed interface {
-	// Changes returns up to limit changes behind a seq, the oldest first, and a mark of all
-	// that the feed had seen by then. A memory that changed again comes once, with its last
-	// change.
+	// Changes returns up to limit changes behind a seq, the oldest first, one at least if there
+	// are any, and a mark of all that the feed had seen by then. A memory that changed again
+	// comes once, with its last change.
 	Changes(after uint64, limit int) (changes []Change, mark []byte, err error)
 	// Changed is closed at the next change. Take it before Changes.
 	Changed() <-chan struct{}

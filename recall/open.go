@@ -75,7 +75,10 @@ func (x *Index) openOld() (index bleve.Index, seq uint64, err error) {
 // settings of the library. A batch is seen before it is on disk, and what a crash loses is
 // read again from the feed: the checkpoint is in the same snapshot.
 func settings() map[string]any {
-	return map[string]any{"unsafe_batch": true, "numSnapshotsToKeep": 1, "asyncErrorCallbackName": failures}
+	return map[string]any{"unsafe_batch": true, "numSnapshotsToKeep": 1, "asyncErrorCallbackName": failures,
+		// Every search looks into each segment: half as many as the library's own plan leaves, for
+		// hardly more work. The floor is above a batch, so that those merge at all.
+		"scorchMergePlanOptions": map[string]any{"MaxSegmentsPerTier": 6, "SegmentsPerMergeTask": 6, "FloorSegmentSize": 2500}}
 }
 
 var errOther = errors.New("it is of another store, or of a later copy of this one")
