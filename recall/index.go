@@ -38,8 +38,8 @@ type Index struct {
 	stored uint64 // up to here it is on disk, if the index has been there
 	moved  chan struct{}
 
-	incoming meter   // of the goroutine that follows the feed
-	cut      *cutter // of the same
+	load load    // of the goroutine that follows the feed
+	cut  *cutter // of the same
 
 	waiters int           // searches that wait for the index to get further
 	urge    chan struct{} // told when one begins to
@@ -57,10 +57,10 @@ func New(c Config) *Index {
 
 const (
 	// batchChanges are taken by one batch at most.
-	batchChanges = 500
+	batchChanges = 1000
 	// maxUnstored changes are in RAM alone at most: taking them is quicker than writing
 	// them out.
-	maxUnstored = 20 * batchChanges
+	maxUnstored = 10 * batchChanges
 	// storePatience is how long the end waits for the last ones to be on disk.
 	storePatience = 3 * time.Second
 )
@@ -179,11 +179,12 @@ func (x *Index) drain(ctx context.Context, index bleve.Index, seq uint64, failed
 			return seq, err
 		}
 		took := time.Since(began)
+		x.load.took(took, len(changes))
 		if err := x.waitStored(ctx, seq-min(seq, maxUnstored), failed); err != nil {
 			return seq, err
 		}
 		pause = 10 * time.Millisecond
-		x.rest(ctx, took, x.incoming.tick(time.Now(), x.cfg.Feed.Seq()))
+		x.rest(ctx, took)
 	}
 }
 

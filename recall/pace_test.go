@@ -49,7 +49,7 @@ func TestGathers(t *testing.T) {
 	}
 }
 
-// TestHurries: it rests between batches until somebody waits or it is too far behind.
+// TestHurries: it rests between batches until somebody waits.
 func TestHurries(t *testing.T) {
 	f := newFeed("a")
 	x := New(Config{Dir: t.TempDir(), Feed: f})
@@ -61,47 +61,88 @@ func TestHurries(t *testing.T) {
 		t.Error("hurries for nothing")
 	}
 	done := x.await()
-	if !x.hurries() {
+	if !x.hurries() || x.batchSize() != batchChanges {
 		t.Error("rests while somebody waits")
 	}
 	done()
 	f.seq = fewBehind
-	if x.hurries() || x.batchSize() != batchChanges {
+	if x.hurries() || x.batchSize() != largeChanges {
 		t.Error("takes small batches, and is a good deal behind")
 	}
-	if x.incoming.rate = burst; x.hurries() || x.batchSize() != pacedChanges {
-		t.Error("takes large batches in a burst")
-	}
-	f.seq = maxBehind + 1
-	if !x.hurries() {
-		t.Error("rests far behind")
+	if x.load = testBurst; x.hurries() || x.batchSize() != batchChanges {
+		t.Error("takes small batches in a burst")
 	}
 }
 
-// TestRests: the further behind, the shorter, and never for long.
-func TestRests(t *testing.T) {
-	const took = 10 * time.Millisecond
+// testBurst is one of 2,000 changes a second that take 200 us each.
+var testBurst = load{incoming: meter{rate: 2000}, each: 200 * time.Microsecond}
+
+// TestBurst: it is one if following it would take much of the time, by what a change takes now.
+func TestBurst(t *testing.T) {
+	var l load
+	if l.incoming.rate = 2000; l.burst() {
+		t.Error("before anything was indexed")
+	}
 	for _, c := range []struct {
-		took   time.Duration
-		behind uint64
-		rate   float64
-		want   time.Duration
+		took    time.Duration
+		changes int
+		want    bool
 	}{
-		{took, 0, 1000, restTimes * took},
-		{took, fewBehind / 2, 1000, restTimes * took / 2},
-		{took, fewBehind, 1000, 0},
-		{took, maxBehind, 1000, 0},
-		{took, maxBehind, burst, restTimes * took},
-		{time.Second, 0, 0, restAtMost},
-		{0, 10, 1000, 0},
+		{100 * time.Millisecond, 1000, false}, // 100 us each
+		{200 * time.Millisecond, 500, true},   // 400, on the average 175
+		{10 * time.Millisecond, 100, true},    // 100, on the average 156
+		{10 * time.Millisecond, 100, false},   // 100, on the average 142
 	} {
-		if got := restFor(c.took, c.behind, c.rate); got != c.want {
-			t.Errorf("after %s, %d behind, %.0f/s: %s, want %s", c.took, c.behind, c.rate, got, c.want)
+		if l.took(c.took, c.changes); l.burst() != c.want {
+			t.Errorf("after %s for %d: %s each, burst is %v", c.took, c.changes, l.each, l.burst())
 		}
 	}
 }
 
-// TestMeter: how many come is told by what came in the last second or more.
+// TestRests: the further behind, the shorter, and outside of a burst never for long.
+func TestRests(t *testing.T) {
+	const took = 10 * time.Millisecond
+	quiet := load{incoming: meter{rate: 1000}, each: 100 * time.Microsecond}
+	most := uint64(testBurst.incoming.rate * burstLag.Seconds())
+	for _, c := range []struct {
+		load   load
+		took   time.Duration
+		behind uint64
+		want   time.Duration
+	}{
+		{quiet, took, 0, restTimes * took},
+		{quiet, took, fewBehind / 2, restTimes * took / 2},
+		{quiet, took, fewBehind, 0},
+		{quiet, took, 100 * fewBehind, 0},
+		{quiet, time.Second, 0, restAtMost},
+		{quiet, 0, 10, 0},
+		{testBurst, took, 0, burstTimes * took},
+		{testBurst, took, most / 2, burstTimes * took / 2},
+		{testBurst, took, most, 0},
+		{testBurst, took, 2 * most, 0},
+		{testBurst, time.Second, 0, burstTimes * time.Second},
+	} {
+		if got := c.load.restFor(c.took, c.behind); got != c.want {
+			t.Errorf("after %s, %d behind, %.0f/s: %s, want %s", c.took, c.behind, c.load.incoming.rate, got, c.want)
+		}
+	}
+}
+
+// TestRestEnds: a rest that a burst has earned does not outlast it.
+func TestRestEnds(t *testing.T) {
+	f := newFeed("a")
+	x := New(Config{Dir: t.TempDir(), Feed: f})
+	x.advance(0)
+	x.load = testBurst
+	x.load.incoming.at = time.Now()
+	began := time.Now()
+	x.rest(t.Context(), time.Second)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it rested for %s after the last write", took)
+	}
+}
+
+// TestMeter: how many come is told by what came in the last quarter of a second or more.
 func TestMeter(t *testing.T) {
 	var m meter
 	now := testNow
@@ -111,11 +152,11 @@ func TestMeter(t *testing.T) {
 		want  float64
 	}{
 		{0, 5000, 0}, // what there was before says nothing
-		{500 * time.Millisecond, 6000, 0},
-		{500 * time.Millisecond, 7000, 2000},
-		{100 * time.Millisecond, 9000, 2000},
-		{1900 * time.Millisecond, 9000, 1000},
-		{time.Minute, 9000, 0},
+		{meterFor / 2, 5250, 0},
+		{meterFor / 2, 5500, 2000},
+		{meterFor / 5, 9000, 2000},
+		{2*time.Second - meterFor/5, 7500, 1000},
+		{time.Minute, 7500, 0},
 		{time.Second, 1, 0}, // another store
 	} {
 		now = now.Add(c.later)
