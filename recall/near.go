@@ -14,7 +14,7 @@ const maxDistance = 2
 // dictionary short: the library's iterator looks at the end of its range when it has found
 // something, and not before. And the library's automaton computes every state that any word
 // could lead to before the walk begins, of which this one comes to few. It is for one walk
-// after another.
+// after another, each depth first: it keeps the states of the word that the walk is at, and no more.
 type nearby struct {
 	text   []rune
 	same   int // letters at the beginning
@@ -84,7 +84,7 @@ func (n *nearby) Accept(state int, b byte) int {
 			return noState
 		}
 	}
-	n.states = append(n.states, next)
+	n.states = append(n.states[:state+1], next)
 	return len(n.states) - 1
 }
 

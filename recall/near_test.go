@@ -74,7 +74,11 @@ func TestNearby(t *testing.T) {
 		for most := 1; most <= maxDistance; most++ {
 			n := newNearby(string(text), same, most)
 			walkTo(n, string(text)) // the walk before
-			if got := n.IsMatch(walkTo(n, string(word))); got != (begins && distance <= most) {
+			got := n.IsMatch(walkTo(n, string(word)))
+			if len(n.states) > len(string(word))+1 {
+				t.Fatalf("%d states after %q", len(n.states), string(word))
+			}
+			if got != (begins && distance <= most) {
 				t.Fatalf("%q and %q are %d apart, within %d and with %d the same: %t", string(text), string(word), distance, most, same, got)
 			}
 		}
