@@ -80,3 +80,29 @@ func TestOrderOutlivesMerges(t *testing.T) {
 		}
 	}
 }
+
+// TestCompletionsOutliveMerges: the commonest words that begin so are meant, also where a word of
+// one memory comes before them in a merged segment, and words that nobody has any more do not count.
+func TestCompletionsOutliveMerges(t *testing.T) {
+	f := newFeed("a")
+	r := start(t, filepath.Join(t.TempDir(), "index"), f)
+	for i := range 2 * maxCompletions {
+		f.put(doc(fmt.Sprint("rare", i), "note", fmt.Sprintf("conf%02d", i)))
+		f.put(doc(fmt.Sprint("was", i), "note", strings.Repeat(fmt.Sprintf("confirmation%d ", i), 2)))
+		f.put(doc(fmt.Sprint("common", i%3), "note", "configuration"))
+		r.settled()
+	}
+	must(t, r.waitStored(t.Context(), f.Seq(), nil))
+	r.merge()
+	for i := range 2 * maxCompletions {
+		f.remove(fmt.Sprint("was", i))
+	}
+	r.settled()
+	v, done := r.view()
+	defer done()
+	got, err := dictionary{view: v}.completions("conf")
+	must(t, err)
+	if want := (found{"configuration", 3}); len(got) != maxCompletions || got[0] != want || got[1] != (found{"conf00", 1}) {
+		t.Errorf("completions of conf: %v, want %v first", got, want)
+	}
+}

@@ -80,6 +80,16 @@ func tagged(m memory.Memory, tags ...string) memory.Memory {
 	return m
 }
 
+// TestStemThatIsAWord: a word that happens to be the stem of others is not one of them.
+func TestStemThatIsAWord(t *testing.T) {
+	f := newFeed("a")
+	f.put(doc("tense", "Plan", "A tense day"), doc("tens", "Plan", "Tens of days"), doc("both", "Plan", "Tens of tense days"))
+	r := start(t, filepath.Join(t.TempDir(), "index"), f)
+	r.settled()
+	same(t, "tense", r.search("tense"), "tense", "both")
+	same(t, "tens", r.search("tens"), "tens", "both")
+}
+
 // TestAllWords: a search wants every word, each in any of its forms.
 func TestAllWords(t *testing.T) {
 	f := newFeed("a")

@@ -2,8 +2,8 @@ package recall
 
 import (
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -66,16 +66,18 @@ type list struct {
 
 // list looks a term up. The stems of words that are their own stem stand among the words alone:
 // most are, and each list costs the same. A document that has a stem in both fields has it among
-// the stems as often as in all.
+// the stems as often as in all. A stem that is not its own stem stands among the stems alone:
+// that of tense is tens, and that of the word tens is ten.
 func (v *view) list(field, text string) (*list, error) {
 	l := &list{in: make([][]segment.PostingsList, len(v.parts))}
+	alsoWord := field == fieldStem && stem(text) == text
 	for i, p := range v.parts {
 		postings, err := p.postings(field, text, p.Deleted())
 		if err != nil {
 			return nil, err
 		}
 		l.add(i, postings)
-		if field != fieldStem {
+		if !alsoWord {
 			continue
 		}
 		except := p.Deleted()
@@ -114,17 +116,17 @@ func (l *list) add(part int, postings segment.PostingsList) {
 }
 
 // terms are the first terms of a field from one on and below another, limit at most, which an
-// automaton takes (nil = it takes all), in their order. The count is of the memories that have
-// a term, and of those that had it and are not cleared away yet.
-func (v *view) terms(field, from, below string, takes segment.Automaton, limit int) ([]found, error) {
-	at := make(map[string]int)
-	var out []found
+// automaton takes (nil = it takes all), in their order. Those of memories that are gone and not
+// cleared away yet are among them. How many have a term is not to be learned on the way: behind
+// a term of one memory the library says one of all.
+func (v *view) terms(field, from, below string, takes segment.Automaton, limit int) ([]string, error) {
+	seen := make(map[string]bool)
 	for _, p := range v.parts {
 		d, err := p.dictionary(field)
 		if err != nil {
 			return nil, err
 		}
-		it := d.AutomatonIterator(takes, []byte(from), []byte(below))
+		it := walkTerms(d, takes, []byte(from), []byte(below))
 		for range limit { // those of the answer are among the first of each part
 			e, err := it.Next()
 			if err != nil {
@@ -133,17 +135,22 @@ func (v *view) terms(field, from, below string, takes segment.Automaton, limit i
 			if e == nil {
 				break
 			}
-			i, ok := at[e.Term]
-			if !ok {
-				i = len(out)
-				at[e.Term] = i
-				out = append(out, found{text: e.Term})
-			}
-			out[i].count += e.Count
+			seen[e.Term] = true
 		}
 	}
-	slices.SortFunc(out, func(a, b found) int { return strings.Compare(a.text, b.text) })
+	out := slices.Sorted(maps.Keys(seen))
 	return out[:min(len(out), limit)], nil
+}
+
+// walkTerms goes through a dictionary, where it can without the lists of the terms.
+func walkTerms(d segment.TermDictionary, takes segment.Automaton, from, below []byte) segment.DictionaryIterator {
+	quick, ok := d.(interface {
+		AutomatonIteratorOmitCount(a segment.Automaton, from, below []byte) segment.DictionaryIterator
+	})
+	if ok {
+		return quick.AutomatonIteratorOmitCount(takes, from, below)
+	}
+	return d.AutomatonIterator(takes, from, below)
 }
 
 // docs are the documents of a part that have the term. The bitmap is not to be changed.

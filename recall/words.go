@@ -105,11 +105,8 @@ func (d dictionary) word(text string, weight float64, typing bool) (w word, err 
 
 // forms adds the stem of a word, and the word itself where it is another one.
 func (d dictionary) forms(w *word, text string, weight float64) error {
-	stem := text
-	if list := terms(stems, text); len(list) > 0 {
-		stem = list[0] // the others are words of their own
-	}
-	if err := d.add(w, fieldStem, stem, weight*boostStem); err != nil || stem == text {
+	root := stem(text)
+	if err := d.add(w, fieldStem, root, weight*boostStem); err != nil || root == text {
 		return err
 	}
 	return d.add(w, fieldWord, text, weight*boostWord)
@@ -142,12 +139,7 @@ func (d dictionary) quoted(text string) ([]clause, error) {
 
 // between lists the terms of a field in a range, both ends included, limit at most.
 func (d dictionary) between(field, from, to string, limit int) ([]string, error) {
-	terms, err := d.terms(field, from, to+"\x00", nil, limit)
-	out := make([]string, len(terms))
-	for i, t := range terms {
-		out[i] = t.text
-	}
-	return out, err
+	return d.terms(field, from, to+"\x00", nil, limit)
 }
 
 // found is a word of the dictionary.
@@ -166,7 +158,11 @@ const (
 // completions are the commonest words that begin with a text and are longer.
 func (d dictionary) completions(text string) ([]found, error) {
 	longer, err := d.terms(fieldWord, text+"\x00", text+lastByte, nil, maxDictionary)
-	return best(longer, maxCompletions), err
+	if err != nil {
+		return nil, err
+	}
+	out, err := d.counted(longer)
+	return best(out, maxCompletions), err
 }
 
 // near are the words that differ from a text by a letter, or else from a longer one by two,
@@ -180,11 +176,11 @@ func (d dictionary) near(text string) ([]found, error) {
 	for distance := 1; distance <= most; distance++ { // two are much more to look through
 		_, letter := utf8.DecodeRuneInString(text[same:])
 		same += letter
-		out, err := d.terms(fieldWord, text[:same], text[:same]+lastByte, newNearby(text, distance, distance), maxDictionary)
+		list, err := d.terms(fieldWord, text[:same], text[:same]+lastByte, newNearby(text, distance, distance), maxDictionary)
 		if err != nil {
 			return nil, err
 		}
-		if out, err = d.counted(out); err != nil || len(out) > 0 {
+		if out, err := d.counted(list); err != nil || len(out) > 0 {
 			return best(out, maxNear), err
 		}
 	}
@@ -192,15 +188,15 @@ func (d dictionary) near(text string) ([]found, error) {
 }
 
 // counted are those words that memories have now, with how many do.
-func (d dictionary) counted(list []found) ([]found, error) {
-	out := list[:0]
-	for _, f := range list {
-		l, err := d.list(fieldWord, f.text)
+func (d dictionary) counted(list []string) ([]found, error) {
+	out := make([]found, 0, len(list))
+	for _, text := range list {
+		l, err := d.list(fieldWord, text)
 		if err != nil {
 			return nil, err
 		}
 		if l.count > 0 {
-			out = append(out, found{f.text, l.count})
+			out = append(out, found{text, l.count})
 		}
 	}
 	return out, nil
