@@ -1,6 +1,7 @@
 package recall
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -8,12 +9,12 @@ import (
 
 // plan says what to look for, the narrow step first: what the next one finds in addition
 // fits less well. None = nothing can be found.
-func (v *view) plan(q Query) ([]step, error) {
+func (v *view) plan(ctx context.Context, q Query) ([]step, error) {
 	if v.docs == 0 {
 		return nil, nil
 	}
 	d := dictionary{view: v, exact: q.All}
-	ws, err := d.words(q.Text)
+	ws, err := d.words(ctx, q.Text)
 	if err != nil || len(ws) == 0 {
 		return nil, err
 	}

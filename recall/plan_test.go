@@ -1,6 +1,8 @@
 package recall
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -37,7 +39,7 @@ func TestStepsAreTheirOwn(t *testing.T) {
 		{Namespaces: []string{one.Namespace}, Tier: one.Tier, MinPriority: 2},
 		{Namespaces: []string{one.Namespace}, Tier: one.Tier, MinPriority: 2, As: one.Namespace},
 	} {
-		steps, err := v.plan(Query{Text: "common rareword", Restriction: restriction})
+		steps, err := v.plan(t.Context(), Query{Text: "common rareword", Restriction: restriction})
 		must(t, err)
 		if len(steps) != 2 {
 			t.Fatalf("%+v: %d steps", restriction, len(steps))
@@ -45,5 +47,20 @@ func TestStepsAreTheirOwn(t *testing.T) {
 		if few, all := count(steps[0]), count(steps[1]); few == 0 || few >= all {
 			t.Errorf("%+v: first %d, then %d of %d", restriction, few, all, v.docs)
 		}
+	}
+}
+
+// TestPlanIsGivenUp: nobody's words are looked for when nobody waits any more.
+func TestPlanIsGivenUp(t *testing.T) {
+	f := newFeed("a")
+	f.put(doc("one", "t", "word"))
+	r := start(t, filepath.Join(t.TempDir(), "index"), f)
+	r.settled()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	v, done := r.view()
+	defer done()
+	if _, err := v.plan(ctx, Query{Text: "nothing like it"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a plan for nobody: %v", err)
 	}
 }

@@ -71,7 +71,7 @@ func (x *Index) Search(ctx context.Context, q Query, size int, more func(hits []
 		if err != nil {
 			return err
 		}
-		steps, err := v.plan(q)
+		steps, err := v.plan(ctx, q)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package recall
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -43,7 +44,7 @@ type dictionary struct {
 }
 
 // words takes a text apart as the memories were.
-func (d dictionary) words(text string) ([]word, error) {
+func (d dictionary) words(ctx context.Context, text string) ([]word, error) {
 	all := tokens(text)
 	if len(all) > 4*maxTerms {
 		all = all[:4*maxTerms]
@@ -54,6 +55,9 @@ func (d dictionary) words(text string) ([]word, error) {
 	}
 	out := make([]word, 0, len(all))
 	for i, t := range all {
+		if err := ctx.Err(); err != nil { // many words that nobody has are many walks
+			return nil, err
+		}
 		w, err := d.word(t.text, t.weight, i == typing)
 		if err != nil {
 			return nil, err
