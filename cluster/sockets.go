@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -241,7 +242,7 @@ func ignoreClosed(err error) error {
 
 // splitAddr takes host:port apart; the port may be missing.
 func splitAddr(addr string, port int) (string, int, error) {
-	if ip, err := netip.ParseAddr(addr); err == nil { // of IPv6, too, without brackets
+	if ip, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil { // of IPv6, too, with brackets or without
 		return ip.String(), port, nil
 	}
 	host, p, err := net.SplitHostPort(addr)

@@ -184,7 +184,7 @@ func advertised(configured string, bound net.Addr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if ip, err := netip.ParseAddr(configured); err == nil { // of IPv6, too, without brackets
+	if ip, err := netip.ParseAddr(strings.Trim(configured, "[]")); err == nil { // of IPv6, too, with brackets or without
 		return net.JoinHostPort(ip.String(), port), nil
 	}
 	if configured != "" {

@@ -16,14 +16,9 @@ import (
 	unicodetokens "github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
 )
 
-// words cuts a text into words as they are, stems into stems of English ones. Other languages
-// are found by their words.
 var (
-	words = &analysis.DefaultAnalyzer{Tokenizer: tokenizer, TokenFilters: filters}
-	stems = &analysis.DefaultAnalyzer{Tokenizer: tokenizer, TokenFilters: append(slices.Clip(filters), stemFilter{})}
-)
-
-var (
+	// words cuts a text into words as they are.
+	words     = &analysis.DefaultAnalyzer{Tokenizer: tokenizer, TokenFilters: filters}
 	tokenizer = unicodetokens.NewUnicodeTokenizer()
 	filters   = newFilters()
 )
@@ -72,18 +67,10 @@ func ascii(b []byte) bool {
 	return true
 }
 
-type stemFilter struct{}
-
-func (stemFilter) Filter(in analysis.TokenStream) analysis.TokenStream {
-	for _, t := range in {
-		t.Term = []byte(stem(string(t.Term)))
-	}
-	return in
-}
-
 var stemmer = porter.NewPorterStemmer()
 
-// stem is that of a word. What has anything but letters has none: it is no English word.
+// stem is that of a word, which has to be an English one: what has anything but letters is its
+// own. Other languages are found by their words.
 func stem(word string) string {
 	for _, c := range []byte(word) {
 		if c < 'a' || c > 'z' {
