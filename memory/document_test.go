@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -118,14 +119,23 @@ func TestDecodeMemoryRefuses(t *testing.T) {
 		if _, err := DecodeMemory(testKey, []byte(value)); err == nil {
 			t.Errorf("%s: taken", name)
 		}
+		if _, err := DecodeOutline(testKey, []byte(value)); err == nil {
+			t.Errorf("%s: the outline is taken", name)
+		}
 	}
 	// What a later version may allow must not be a defect here: the row would vanish on old nodes only.
 	for name, value := range map[string]string{
 		"source": strings.Replace(good, `"api"`, `"robot"`, 1), "namespace": strings.Replace(good, `"global"`, `"a b//c"`, 1),
 		"title": strings.Replace(good, `"t"`, `"`+strings.Repeat("x", 600)+`"`, 1), "field": strings.Replace(good, `{`, `{"Zeta":{"b":1,"a":2},`, 1),
 	} {
-		if _, err := DecodeMemory(testKey, []byte(value)); err != nil {
+		whole, err := DecodeMemory(testKey, []byte(value))
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		outline, err := DecodeOutline(testKey, []byte(value))
+		whole.Content, whole.Metadata, whole.Extra = "", nil, nil
+		if err != nil || !reflect.DeepEqual(outline, whole) {
+			t.Errorf("%s: outline %+v, %v, want %+v", name, outline, err, whole)
 		}
 	}
 }

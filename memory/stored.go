@@ -17,6 +17,16 @@ func DecodeMemory(key Key, value []byte) (Memory, error) {
 	return m, nil
 }
 
+// DecodeOutline is DecodeMemory without content, metadata and members of other versions, which are
+// checked and not copied.
+func DecodeOutline(key Key, value []byte) (Memory, error) {
+	m := Memory{ID: key.ID()}
+	if err := m.decodeStored(value, false); err != nil {
+		return Memory{}, err
+	}
+	return m, nil
+}
+
 // ValidateValue tells whether a value is a document that this version can show. Values of unknown kinds are always fine.
 func ValidateValue(key Key, value []byte) error {
 	switch key.Kind() {

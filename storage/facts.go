@@ -73,7 +73,7 @@ func indexed(k memory.Kind) bool {
 }
 
 func (f *facts) ofMemory(key memory.Key, view memory.View, cluster memory.ClusterID) error {
-	doc, err := memory.DecodeMemory(key, view.Winner.Value)
+	doc, err := memory.DecodeOutline(key, view.Winner.Value)
 	if err != nil {
 		return err
 	}
