@@ -77,11 +77,11 @@ func modelForms(docs map[string]modelDoc, w string, weight float64) (out []model
 	return out, most
 }
 
-// modelWord are all forms of a word that some memory has.
-func modelWord(docs map[string]modelDoc, tok token, exact, typing bool) []modelForm {
-	out, n := modelForms(docs, tok.text, tok.weight)
+// modelWord are all forms of a word that some memory has, and how many have it at least.
+func modelWord(docs map[string]modelDoc, tok token, exact, typing bool, strangers *int) (out []modelForm, n int) {
+	out, n = modelForms(docs, tok.text, tok.weight)
 	if exact {
-		return out
+		return out, n
 	}
 	live := map[string]uint64{}
 	for _, d := range docs {
@@ -111,41 +111,62 @@ func modelWord(docs map[string]modelDoc, tok token, exact, typing bool) []modelF
 		}
 	}
 	runes := []rune(tok.text)
-	if n > 0 || len(runes) < 4 {
-		return out
+	if n > 0 || *strangers == maxTerms {
+		return out, n
+	}
+	if *strangers++; len(runes) < 4 {
+		return out, n
 	}
 	for dist := 1; dist <= 2 && (dist == 1 || len(runes) >= 5); dist++ {
 		list := top(3, func(w string) bool {
 			return strings.HasPrefix(w, string(runes[:dist])) && osa([]rune(w), runes) <= dist
 		})
 		for _, w := range list {
-			fs, _ := modelForms(docs, w, tok.weight*boostNear)
-			out = append(out, fs...)
+			fs, most := modelForms(docs, w, tok.weight*boostNear)
+			out, n = append(out, fs...), max(n, most)
 		}
 		if len(list) > 0 {
 			break
 		}
 	}
-	return out
+	return out, n
 }
 
 // modelSearch looks into each memory for all that a query wants, and scores it.
 func modelSearch(docs map[string]modelDoc, q Query) map[string]float64 {
 	all := tokens(q.Text)
+	all = all[:min(len(all), 4*maxTerms)]
 	typing := len(all) - 1
 	if last, _ := utf8.DecodeLastRuneInString(q.Text); strings.ContainsRune(" .?!\"\n", last) {
 		typing = -1
 	}
-	var ws [][]modelForm
+	type modelled struct {
+		forms []modelForm
+		count int
+	}
+	var most []modelled
+	strangers := 0
 	for i, t := range all {
-		fs := modelWord(docs, t, q.All, i == typing)
-		if len(fs) == 0 {
-			if q.All {
-				return nil
+		fs, n := modelWord(docs, t, q.All, i == typing, &strangers)
+		most = append(most, modelled{fs, n})
+	}
+	if len(most) > maxTerms { // the rarest, those that nobody has aside
+		slices.SortStableFunc(most, func(a, b modelled) int {
+			if (a.count == 0) != (b.count == 0) {
+				return b.count - a.count
 			}
-			continue
+			return a.count - b.count
+		})
+		most = most[:maxTerms]
+	}
+	var ws [][]modelForm
+	for _, w := range most {
+		switch {
+		case len(w.forms) > 0:
+			ws = append(ws, w.forms)
+		case q.All:
+			return nil
 		}
-		ws = append(ws, fs)
 	}
 	out := map[string]float64{}
 docs:
@@ -263,10 +284,7 @@ func TestModel(t *testing.T) {
 			return string(w)
 		}))
 		for range 12 {
-			q := Query{Text: strings.Join(rapid.SliceOfN(queryWord, 1, 4).Draw(rt, "q"), " "), All: rapid.Bool().Draw(rt, "all")}
-			if len(tokens(q.Text)) > maxTerms {
-				continue
-			}
+			q := Query{Text: strings.Join(rapid.SliceOfN(queryWord, 1, rapid.SampledFrom([]int{4, 4, 4, 30}).Draw(rt, "words")).Draw(rt, "q"), " "), All: rapid.Bool().Draw(rt, "all")}
 			if rapid.IntRange(0, 4).Draw(rt, "quoted") == 0 {
 				q.Text += ` "` + word.Draw(rt, "p") + `"`
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -62,5 +63,27 @@ func TestPlanIsGivenUp(t *testing.T) {
 	defer done()
 	if _, err := v.plan(ctx, Query{Text: "nothing like it"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a plan for nobody: %v", err)
+	}
+}
+
+// TestStrangers: for so many words that nobody has similar ones are looked for, and for no more.
+func TestStrangers(t *testing.T) {
+	f := newFeed("a")
+	f.put(doc("one", "t", "configuration"))
+	r := start(t, filepath.Join(t.TempDir(), "index"), f)
+	r.settled()
+	v, done := r.view()
+	defer done()
+	for _, before := range []int{0, maxTerms - 1, maxTerms, 4*maxTerms - 1} {
+		var text strings.Builder
+		for i := range before {
+			fmt.Fprintf(&text, "nobody%c%c ", 'a'+i/26, 'a'+i%26)
+		}
+		text.WriteString("cnfiguration.")
+		steps, err := v.plan(t.Context(), Query{Text: text.String()})
+		must(t, err)
+		if got, want := len(steps) > 0, before < maxTerms; got != want {
+			t.Errorf("after %d strangers: found %t", before, got)
+		}
 	}
 }

@@ -20,7 +20,7 @@ const (
 	boostPart   = 0.5 // one part of it
 )
 
-// maxTerms of a query count: of more, the rarest.
+// maxTerms of a query count: of more, the rarest. For as many at most similar ones are looked for.
 const maxTerms = 12
 
 // word is one word of a query, in all the forms that memories have it in.
@@ -54,11 +54,16 @@ func (d dictionary) words(ctx context.Context, text string) ([]word, error) {
 		typing = -1
 	}
 	out := make([]word, 0, len(all))
+	strangers := 0 // a walk for each costs more than all else of it
 	for i, t := range all {
 		if err := ctx.Err(); err != nil { // many words that nobody has are many walks
 			return nil, err
 		}
 		w, err := d.word(t.text, t.weight, i == typing)
+		if err == nil && w.count == 0 && !d.exact && strangers < maxTerms {
+			strangers++
+			err = d.similar(&w, t.text, t.weight)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -92,19 +97,24 @@ func (d dictionary) word(text string, weight float64, typing bool) (w word, err 
 			}
 		}
 	}
-	if w.count > 0 || utf8.RuneCountInString(text) < 4 {
-		return w, nil
+	return w, nil
+}
+
+// similar adds the forms of words that are nearly the same.
+func (d dictionary) similar(w *word, text string, weight float64) error {
+	if utf8.RuneCountInString(text) < 4 {
+		return nil
 	}
 	near, err := d.near(text)
 	if err != nil {
-		return w, err
+		return err
 	}
 	for _, n := range near {
-		if err := d.forms(&w, n.text, weight*boostNear); err != nil {
-			return w, err
+		if err := d.forms(w, n.text, weight*boostNear); err != nil {
+			return err
 		}
 	}
-	return w, nil
+	return nil
 }
 
 // forms adds the stem of a word, and the word itself where it is another one.
