@@ -194,7 +194,9 @@ func (m *mesh) split(far *node) error {
 	healed := time.Now()
 	m.must(m.net.heal())
 	m.quiet(quietLimit)
-	m.t.Logf("%s was alone; equal %s after the network healed", far.name, ms(time.Since(healed)))
+	equal := time.Since(healed)
+	m.reached(backoffLimit) // else the next split may leave nobody with a quorum
+	m.t.Logf("%s was alone; equal %s after the network healed, pushes reach everybody after %s", far.name, ms(equal), ms(time.Since(healed)))
 	m.judge()
 	return m.survived(adds, of)
 }

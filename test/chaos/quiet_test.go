@@ -77,6 +77,27 @@ func (m *mesh) quiet(limit time.Duration) time.Duration {
 	})
 }
 
+// reached waits until each node's pushes reach all others, and returns how long it took: after a
+// cut this may be a backoff later than that they hold the same.
+func (m *mesh) reached(limit time.Duration) time.Duration {
+	m.t.Helper()
+	return m.eventually(limit, func() error {
+		for _, n := range m.nodes {
+			s, err := n.state()
+			if err != nil {
+				return err
+			}
+			if s.Quorum.Reachable < len(m.nodes) {
+				return fmt.Errorf("%s reaches %d", n.name, s.Quorum.Reachable)
+			}
+		}
+		return nil
+	})
+}
+
+// backoffLimit is above the longest backoff of pushes, 30 s.
+const backoffLimit = 40 * time.Second
+
 // quietLimit is generous: times are reported, not asserted.
 const quietLimit = 20 * time.Second
 
