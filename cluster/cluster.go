@@ -224,7 +224,7 @@ func (c *Cluster) boundPort() int {
 
 // resolveOne turns host[:port] into one address, which is invalid without a host.
 func (c *Cluster) resolveOne(addr string, port int) (netip.Addr, int, error) {
-	host, port, err := splitAddr(addr, port)
+	host, port, err := SplitAddr(addr, port)
 	if err != nil || host == "" {
 		return netip.Addr{}, port, err
 	}

@@ -72,7 +72,7 @@ func newRejoiner(c *Cluster, join []string) (*rejoiner, error) {
 	r := &rejoiner{c: c, asked: make(chan struct{}, 1), poked: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1), backoff: map[string]*attempt{}}
 	for _, raw := range join {
-		host, port, err := splitAddr(raw, 7946)
+		host, port, err := SplitAddr(raw, 7946)
 		if err != nil || host == "" || port == 0 {
 			return nil, fmt.Errorf("seed %q is not host:port", raw)
 		}

@@ -240,9 +240,10 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// splitAddr takes host:port apart; the port may be missing.
-func splitAddr(addr string, port int) (string, int, error) {
-	if ip, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil { // of IPv6, too, with brackets or without
+// SplitAddr takes an address apart. The port may be missing, and is the given one then; an address
+// of IPv6 may go without brackets.
+func SplitAddr(addr string, port int) (string, int, error) {
+	if ip, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil {
 		return ip.String(), port, nil
 	}
 	host, p, err := net.SplitHostPort(addr)

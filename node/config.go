@@ -180,24 +180,19 @@ func isLoopback(addr string) bool {
 // if it says none, else where the listener is, unless that is a wildcard, which can be dialled by
 // nobody.
 func advertised(configured string, bound net.Addr) (string, error) {
-	host, port, err := net.SplitHostPort(bound.String())
+	host, port, err := cluster.SplitAddr(bound.String(), 0)
 	if err != nil {
 		return "", err
 	}
-	if ip, err := netip.ParseAddr(strings.Trim(configured, "[]")); err == nil { // of IPv6, too, with brackets or without
-		return net.JoinHostPort(ip.String(), port), nil
-	}
 	if configured != "" {
-		if !strings.Contains(configured, ":") {
-			return net.JoinHostPort(configured, port), nil
-		}
-		if _, _, err := net.SplitHostPort(configured); err != nil {
+		host, port, err := cluster.SplitAddr(configured, port)
+		if err != nil {
 			return "", fmt.Errorf("advertise address %q: %w", configured, err)
 		}
-		return configured, nil
+		return net.JoinHostPort(host, strconv.Itoa(port)), nil
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		return "", fmt.Errorf("listening on %s: peers need an address of this node; set the advertise address", bound)
 	}
-	return net.JoinHostPort(host, port), nil
+	return bound.String(), nil
 }

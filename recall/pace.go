@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Indexing a memory costs about as much as storing it, on every node. So that a burst of
-// writes is not halved by it, the index follows at a pace of its own: it gathers changes
+// Indexing a memory costs a good part of what storing it does, on every node. So that a burst of
+// writes is not slowed by it, the index follows at a pace of its own: it gathers changes
 // into large batches, and rests between them. A search that waits for it ends both at once.
 // The further it is behind, the shorter it rests, so that at a thousand writes a second it
 // stays a second or two behind. A burst goes first, which is more than it could follow with
